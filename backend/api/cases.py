@@ -1,0 +1,109 @@
+"""/api/v1/cases: filing, looking up, and the acts of a case's life, for the bot and integrators."""
+
+from typing import Any
+
+from flask_smorest import Blueprint
+
+from backend.api.access import with_api_token
+from backend.api.schemas import ActIn, CaseIn, CaseOut, CaseStateIn, CaseStateOut
+from backend.cases import service
+from backend.cases.models import Case
+from backend.cases.numbers import spoken
+from backend.cases.service import Actor, Filing
+from backend.cases.words import answer_of, day_spoken, day_words, state_words
+from backend.conversations.models import Conversation
+from backend.errors import Refused
+from backend.parts import parts
+
+blueprint = Blueprint("cases", __name__, url_prefix="/api/v1/cases", description="Cases")
+
+
+def case_json(case: Case) -> dict[str, Any]:
+    """A case as the API shows it."""
+    return {
+        "number": case.number,
+        "number_spoken": spoken(case.number, case.locale),
+        "state": case.state,
+        "what": case.what,
+        "place": case.place,
+        "since": case.since,
+        "category": case.category.name,
+        "agency": case.agency.name,
+        "agency_code": case.agency_code,
+        "certainty": round(case.certainty, 3),
+        "filed_at": case.filed_at,
+        "due_at": case.due_at,
+        "due": day_words(case.due_at, case.locale),
+        "due_spoken": day_spoken(case.due_at, case.locale),
+    }
+
+
+@blueprint.post("")
+@with_api_token
+@blueprint.arguments(CaseIn)
+@blueprint.response(201, CaseOut)
+def file_case(body: dict[str, Any]) -> dict[str, Any]:
+    """File a case. The same `key` again gives the case that it filed the first time."""
+    shared = parts()
+    with shared.database.write() as session:
+        conversation = session.get(Conversation, body["conversation_id"]) if body["conversation_id"] else None
+        if body["conversation_id"] and conversation is None:
+            raise Refused("conversation_not_found", 404)
+        contact = conversation.caller if conversation and body["contact"] == "caller" else body["contact"]
+        filing = Filing(
+            what=body["what"],
+            place=body["place"],
+            since=body["since"],
+            contact=service.contact_number(contact),
+            channel=conversation.channel if conversation else "api",
+            locale=conversation.locale if conversation else body["locale"],
+            conversation_id=conversation.id if conversation else None,
+            key=body["key"],
+        )
+        actor = Actor("bot" if conversation else "citizen")
+        case = service.file_case(
+            session, shared.knowledge, filing, actor, shared.clock(), shared.settings.jurisdiction
+        )
+        return case_json(case)
+
+
+@blueprint.get("/<number>")
+@with_api_token
+@blueprint.response(200, CaseOut)
+def get_case(number: str) -> dict[str, Any]:
+    """One case by its number."""
+    with parts().database.read() as session:
+        return case_json(service.get_case(session, number))
+
+
+@blueprint.post("/<number>/state")
+@with_api_token
+@blueprint.arguments(CaseStateIn)
+@blueprint.response(200, CaseStateOut)
+def case_state(body: dict[str, Any], number: str) -> dict[str, Any]:
+    """Where a case stands, for a citizen who knows the last four digits of its telephone."""
+    shared, locale = parts(), body["locale"]
+    with shared.database.write() as session:
+        case = service.look_up(session, number, body["last_digits"], shared.clock())
+        if case:
+            return {
+                "number": case.number,
+                "state": state_words(case.state, locale),
+                "agency": case.agency.name,
+                "due": day_words(case.due_at, locale),
+                "due_spoken": day_spoken(case.due_at, locale),
+                "note": answer_of(case),
+            }
+    raise Refused("case_not_found", 404)  # outside the transaction, so that the wrong try is counted
+
+
+@blueprint.post("/<number>/acts/<act>")
+@with_api_token
+@blueprint.arguments(ActIn)
+@blueprint.response(200, CaseOut)
+def act_on_case(body: dict[str, Any], number: str, act: str) -> dict[str, Any]:
+    """Do one act of the case's life (accept, dispatch, answer, visit, close …) as the city's dispatching system."""
+    shared = parts()
+    with shared.database.write() as session:
+        case = service.act_on(session, number, act, Actor("dispatcher"), body, shared.clock())
+        return case_json(case)

@@ -1,0 +1,137 @@
+"""The composition root: builds the Flask application, and is the only place that knows all parts."""
+
+import logging
+
+from flask import Flask, Response, jsonify, request
+from flask_babel import Babel
+from flask_login import LoginManager
+from flask_smorest import Api
+from flask_wtf.csrf import CSRFError, CSRFProtect
+from sqlalchemy import text
+from werkzeug.exceptions import HTTPException
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from backend.api import cases, conversations, knowledge
+from backend.chat import views as chat
+from backend.clock import Clock, utc_now
+from backend.console import views as console
+from backend.database import Database
+from backend.errors import Refused
+from backend.knowledge.service import Knowledge
+from backend.locale import COOKIE, current_locale
+from backend.parts import Parts, parts
+from backend.settings import Settings, load_settings
+from bot.catalogue import LOCALES
+from bot.client import Bot, RasaBot
+from ivr import views as ivr
+from ivr.phone.views import make_phone_blueprint
+
+CONTENT_SECURITY_POLICY = (
+    "default-src 'self'; img-src 'self' data:; style-src 'self'; script-src 'self'; media-src 'self'; "
+    "base-uri 'none'; form-action 'self'; frame-ancestors {ancestors}"
+)
+
+
+def create_app(settings: Settings | None = None, bot: Bot | None = None, clock: Clock = utc_now) -> Flask:
+    """Build the application. Without arguments it is the one that gunicorn runs, from the environment's settings."""
+    settings = settings or load_settings()
+    app = Flask(__name__, static_folder="static", static_url_path="/static")
+    app.config.update(
+        SECRET_KEY=settings.secret_key,
+        SESSION_COOKIE_HTTPONLY=True,
+        SESSION_COOKIE_SAMESITE="Lax",
+        SESSION_COOKIE_SECURE=settings.environment == "production",
+        MAX_CONTENT_LENGTH=1_000_000,
+        BABEL_DEFAULT_LOCALE="zh",
+        BABEL_TRANSLATION_DIRECTORIES="translations",
+        API_TITLE="12345",
+        API_VERSION="v1",
+        OPENAPI_VERSION="3.0.3",
+        OPENAPI_URL_PREFIX="/api/v1",
+        OPENAPI_JSON_PATH="openapi.json",
+    )
+    app.extensions["parts"] = Parts(
+        settings=settings,
+        database=Database(settings.database_url),
+        clock=clock,
+        bot=bot or RasaBot(settings.rasa_url, settings.bot_token, settings.bot_timeout),
+        knowledge=Knowledge(),
+    )
+    app.wsgi_app = ProxyFix(app.wsgi_app, x_for=1, x_proto=1, x_host=1)  # type: ignore[method-assign]
+    Babel(app, locale_selector=current_locale)
+    csrf = CSRFProtect(app)
+    logins = LoginManager(app)
+    console.set_up_log_in(logins)
+
+    api = Api(app)
+    for machine in (conversations.blueprint, knowledge.blueprint, cases.blueprint):
+        api.register_blueprint(machine)
+        csrf.exempt(machine)
+    app.register_blueprint(ivr.blueprint)
+    csrf.exempt(ivr.blueprint)
+    app.register_blueprint(chat.blueprint)
+    app.register_blueprint(console.blueprint)
+    if settings.environment == "development":
+        phone = make_phone_blueprint(settings)
+        app.register_blueprint(phone)
+        csrf.exempt(phone)
+
+    app.add_url_rule("/health", view_func=health)
+    app.register_error_handler(Refused, tell_refusal)
+    app.register_error_handler(CSRFError, lambda _: tell_refusal(Refused("form_expired", 400)))
+    app.register_error_handler(HTTPException, tell_http_error)
+    app.register_error_handler(Exception, tell_fault)
+    app.after_request(protect)
+    return app
+
+
+def health() -> tuple[Response, int]:
+    """200 with each part's state, 503 when a part that callers need is down (the log-in pages would still work)."""
+    shared = parts()
+    try:
+        with shared.database.read() as session:
+            session.execute(text("SELECT 1 FROM knowledge_version"))
+        record = True
+    except Exception:  # whatever it is, the record can't be used
+        logging.getLogger(__name__).exception("the record can't be read")
+        record = False
+    states = {"database": record, "bot": shared.bot.is_ready()}
+    body = {"status": "ok" if all(states.values()) else "degraded", "parts": states}
+    return jsonify(body), 200 if all(states.values()) else 503
+
+
+def tell_refusal(refusal: Refused) -> tuple[Response | str, int]:
+    """A refusal in the person's language: JSON for programs, a page for people."""
+    body = {"code": refusal.code, "message": refusal.sentence(current_locale())}
+    if wants_json():
+        return jsonify(body), refusal.status
+    return console.error_page(body["message"], refusal.status), refusal.status
+
+
+def tell_http_error(error: HTTPException) -> tuple[Response | str, int]:
+    """Errors of the protocol (404, 405, 413, 422 …) in the same form as refusals."""
+    codes = {404: "not_found", 401: "log_in_first", 403: "not_allowed", 413: "too_large"}
+    refusal = Refused(codes.get(error.code or 500, "bad_request"), error.code or 500)
+    return tell_refusal(refusal)
+
+
+def tell_fault(error: Exception) -> tuple[Response | str, int]:
+    """Something that nobody foresaw: logged whole, told plainly."""
+    logging.getLogger(__name__).error("unforeseen error at %s", request.endpoint, exc_info=error)
+    return tell_refusal(Refused("server_fault", 500))
+
+
+def wants_json() -> bool:
+    """Whether the client is a program."""
+    return request.path.startswith(("/api/", "/ivr/", "/phone/")) or request.is_json
+
+
+def protect(response: Response) -> Response:
+    """Headers that every answer carries. Only the chat page may be framed, by the city's own sites (/widget.js)."""
+    ancestors = "*" if request.path == "/chat" else "'none'"
+    response.headers.setdefault("Content-Security-Policy", CONTENT_SECURITY_POLICY.format(ancestors=ancestors))
+    response.headers.setdefault("X-Content-Type-Options", "nosniff")
+    response.headers.setdefault("Referrer-Policy", "same-origin")
+    if request.args.get("lang") in LOCALES:
+        response.set_cookie(COOKIE, request.args["lang"], max_age=31_536_000, httponly=True, samesite="Lax")
+    return response

@@ -1,0 +1,1 @@
+"""The citizen's pages: chat, widget, state of a case."""

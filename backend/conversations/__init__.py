@@ -1,0 +1,1 @@
+"""Who is talking to whom: turns, the handoff queue, presence."""

@@ -1,0 +1,353 @@
+"""The verbs of a conversation: open it, take a turn, hand it to a person, take it, give it back, close it.
+
+Both channels call `take_turn`, so that what a citizen says is recorded, danger recognised and the bot kept silent
+after handoff in one place.
+"""
+
+import hashlib
+import hmac
+import secrets
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import NoReturn
+
+from sqlalchemy import func, select, update
+from sqlalchemy.orm import Session, selectinload
+
+from backend.clock import Clock
+from backend.conversations.models import Conversation, Turn
+from backend.conversations.rules import MESSAGE_LIMIT, MOVES, chosen_message, without_commands
+from backend.conversations.safety import Danger, asks_for_person, find_danger
+from backend.database import Database
+from backend.directory.models import Staff
+from backend.errors import Refused
+from bot.catalogue import Catalogue
+from bot.client import Bot, Reply
+
+PHRASES = Catalogue(Path(__file__).with_name("phrases.yml"))
+
+
+@dataclass(frozen=True)
+class TurnTaken:
+    """What came of a turn: the replies, and where the conversation stands after it."""
+
+    replies: list[Reply]
+    state: str
+
+
+def open_conversation(
+    session: Session, channel: str, locale: str, now: datetime, caller: str | None = None
+) -> tuple[Conversation, str]:
+    """Begin a conversation; return it and the secret that its chat page must show with every message."""
+    token = secrets.token_urlsafe(24)
+    conversation = Conversation(
+        id=secrets.token_urlsafe(12),
+        channel=channel,
+        locale=locale,
+        caller=caller,
+        token_hash=hash_token(token),
+        started_at=now,
+    )
+    session.add(conversation)
+    session.flush()
+    return conversation, token
+
+
+def hash_token(token: str) -> str:
+    """The form in which a conversation's secret is kept."""
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def get_conversation(session: Session, conversation_id: str, token: str | None = None) -> Conversation:
+    """The conversation; with `token`, only for who holds its secret. Raises Refused (404, 403)."""
+    conversation = session.get(Conversation, conversation_id)
+    if conversation is None:
+        raise Refused("conversation_not_found", 404)
+    if token is not None and not hmac.compare_digest(conversation.token_hash or "", hash_token(token)):
+        raise Refused("wrong_token", 403)
+    return conversation
+
+
+def record(
+    session: Session,
+    conversation: Conversation,
+    speaker: str,
+    text: str,
+    now: datetime,
+    reply: Reply | None = None,
+    message_key: str | None = None,
+    staff: Staff | None = None,
+) -> Turn:
+    """Append one turn to the conversation's record."""
+    # The row is locked first, so that two processes can't give the same number twice.
+    session.execute(select(Conversation.id).where(Conversation.id == conversation.id).with_for_update())
+    last = session.scalar(select(func.max(Turn.number)).where(Turn.conversation_id == conversation.id))
+    turn = Turn(
+        conversation_id=conversation.id,
+        number=(last or 0) + 1,
+        speaker=speaker,
+        text=text,
+        reply=reply.to_json() if reply else None,
+        message_key=message_key,
+        staff_id=staff.id if staff else None,
+        said_at=now,
+    )
+    session.add(turn)
+    session.flush()
+    return turn
+
+
+def record_reply(session: Session, conversation: Conversation, reply: Reply, now: datetime) -> None:
+    """Append something that the bot or the line said, with its choices and sources."""
+    record(session, conversation, "bot", reply.text, now, reply=reply)
+
+
+def last_reply(session: Session, conversation_id: str) -> Reply | None:
+    """The last thing that the bot said, which a short answer refers to."""
+    reply = session.scalar(
+        select(Turn.reply)
+        .where(Turn.conversation_id == conversation_id, Turn.speaker == "bot")
+        .order_by(Turn.number.desc())
+        .limit(1)
+    )
+    return Reply.from_json(reply) if reply else None
+
+
+def turns_after(session: Session, conversation_id: str, number: int = 0) -> list[Turn]:
+    """The turns after turn `number`, oldest first."""
+    return list(
+        session.scalars(
+            select(Turn).where(Turn.conversation_id == conversation_id, Turn.number > number).order_by(Turn.number)
+        )
+    )
+
+
+def take_turn(
+    database: Database,
+    bot: Bot,
+    clock: Clock,
+    conversation_id: str,
+    text: str,
+    message_key: str,
+) -> TurnTaken:
+    """Record what the citizen said, and return what is answered.
+
+    Danger comes first, then the wish for a person; only then is the bot asked, and it isn't while an operator holds
+    the conversation or it waits for one. A message whose key was seen before gets the same replies and does nothing.
+    Raises Refused for empty or overlong text and closed conversations, BotUnavailable when only the bot could have
+    answered (what was said is on the record by then).
+    """
+    text = text.strip().replace("\x00", "")
+    if not text:
+        raise Refused("empty_message")
+    if len(text) > MESSAGE_LIMIT:
+        raise Refused("long_message", limit=MESSAGE_LIMIT)
+
+    with database.write() as session:
+        conversation = get_conversation(session, conversation_id)
+        repeated = session.scalar(
+            select(Turn).where(Turn.conversation_id == conversation_id, Turn.message_key == message_key)
+        )
+        if repeated:
+            return TurnTaken(replies_to(session, repeated), conversation.state)
+        if conversation.state == "closed":
+            raise Refused("conversation_closed", 409)
+        last = last_reply(session, conversation_id)
+        record(session, conversation, "citizen", text, clock(), message_key=message_key)
+        danger = find_danger(text)
+        message = chosen_message(text, last)
+        if danger:
+            reply = danger_reply(danger, conversation.locale)
+        elif conversation.state in ("waiting", "operator"):
+            return TurnTaken([], conversation.state)
+        elif message == "/human" or asks_for_person(text):
+            reply = handoff_reply(conversation.locale)
+            move(session, conversation, "request", clock())
+        else:
+            reply = None
+        if reply:
+            record_reply(session, conversation, reply, clock())
+            return TurnTaken([reply], conversation.state)
+        locale, channel, caller = conversation.locale, conversation.channel, conversation.caller
+
+    replies = bot.send(
+        conversation_id, message or without_commands(text), channel, locale, {"caller_known": caller is not None}
+    )
+
+    with database.write() as session:
+        conversation = get_conversation(session, conversation_id)
+        if conversation.state != "bot":  # an operator took over while the bot was thinking: it stays silent
+            return TurnTaken([], conversation.state)
+        for reply in replies:
+            record_reply(session, conversation, reply, clock())
+        if any(reply.act == "handoff" for reply in replies):
+            move(session, conversation, "request", clock())
+        return TurnTaken(replies, conversation.state)
+
+
+def replies_to(session: Session, turn: Turn) -> list[Reply]:
+    """What the bot said after this turn and before the citizen spoke again."""
+    replies = []
+    for later in turns_after(session, turn.conversation_id, turn.number):
+        if later.speaker == "citizen":
+            break
+        if later.reply:
+            replies.append(Reply.from_json(later.reply))
+    return replies
+
+
+def danger_reply(danger: Danger, locale: str) -> Reply:
+    """Whom to call now; the conversation goes on after it."""
+    call = PHRASES.say(f"danger_{danger.kind}", locale)
+    more = PHRASES.say("danger_more", locale)
+    return Reply(
+        text=f"{call.text}\n{more.text}",
+        speech=f"{call.speech}{more.speech}",
+        act="danger",
+        facts={"kind": danger.kind, "number": danger.number},
+    )
+
+
+def handoff_reply(locale: str) -> Reply:
+    """A person will take over."""
+    phrase = PHRASES.say("handoff", locale)
+    return Reply(phrase.text, phrase.speech, expects="nothing", act="handoff")
+
+
+def move(
+    session: Session, conversation: Conversation, act: str, now: datetime, staff: Staff | None = None
+) -> Conversation:
+    """Move the conversation as rules.MOVES says, by a compare-and-set, so that two clicks can't both win.
+
+    Raises Refused (409) when it is not in a state from which `act` is possible, or somebody else was faster.
+    """
+    target = MOVES.get((conversation.state, act))
+    if target is None:
+        refuse_move(session, conversation)
+    values: dict[str, object] = {"state": target}
+    if act == "request":
+        values["waiting_since"] = now
+    if act == "take":
+        values["operator_id"] = staff.id if staff else None
+    if act in ("leave", "hand_back"):
+        values |= {"operator_id": None, "waiting_since": None, "failures": 0}
+    if act == "close":
+        values["closed_at"] = now
+    moved = session.execute(
+        update(Conversation)
+        .where(Conversation.id == conversation.id, Conversation.state == conversation.state)
+        .values(**values)
+    )
+    session.refresh(conversation)
+    if moved.rowcount != 1:  # type: ignore[attr-defined]  # an UPDATE's result has it
+        refuse_move(session, conversation)
+    return conversation
+
+
+def refuse_move(session: Session, conversation: Conversation) -> NoReturn:
+    """Say why the conversation can't be moved."""
+    session.refresh(conversation)
+    if conversation.operator:
+        raise Refused("already_taken", 409, name=conversation.operator.name)
+    raise Refused("conversation_moved", 409, state=conversation.state)
+
+
+def request_operator(session: Session, conversation: Conversation, now: datetime) -> None:
+    """Put the conversation into the queue for a person, if it isn't there or with one already."""
+    if conversation.state == "bot":
+        move(session, conversation, "request", now)
+
+
+def queue(session: Session) -> list[Conversation]:
+    """Conversations that wait for a person, longest wait first."""
+    return list(
+        session.scalars(
+            select(Conversation)
+            .where(Conversation.state == "waiting")
+            .order_by(Conversation.waiting_since, Conversation.id)
+        )
+    )
+
+
+def position(session: Session, conversation: Conversation) -> int:
+    """Place in the queue, 1 is next."""
+    return 1 + sum(
+        1
+        for other in queue(session)
+        if other.id != conversation.id
+        and other.waiting_since
+        and conversation.waiting_since
+        and other.waiting_since < conversation.waiting_since
+    )
+
+
+def held_by(session: Session, staff: Staff) -> list[Conversation]:
+    """The conversations that this operator holds, oldest first."""
+    return list(
+        session.scalars(
+            select(Conversation)
+            .where(Conversation.state == "operator", Conversation.operator_id == staff.id)
+            .options(selectinload(Conversation.turns))
+            .order_by(Conversation.started_at)
+        )
+    )
+
+
+def take(session: Session, conversation: Conversation, staff: Staff, now: datetime) -> None:
+    """An operator takes a waiting conversation; the citizen is told. Raises Refused when somebody else was faster."""
+    move(session, conversation, "take", now, staff)
+    tell(session, conversation, "taken", now, name=staff.name)
+
+
+def operator_says(session: Session, conversation: Conversation, staff: Staff, text: str, now: datetime) -> Turn:
+    """The operator who holds the conversation says something. Raises Refused for anybody else and empty text."""
+    require_holder(conversation, staff)
+    text = text.strip()
+    if not text:
+        raise Refused("empty_message")
+    if len(text) > MESSAGE_LIMIT:
+        raise Refused("long_message", limit=MESSAGE_LIMIT)
+    return record(session, conversation, "operator", text, now, staff=staff)
+
+
+def hand_back(session: Session, conversation: Conversation, staff: Staff, now: datetime) -> None:
+    """Give the conversation back to the bot."""
+    require_holder(conversation, staff)
+    move(session, conversation, "hand_back", now)
+    tell(session, conversation, "handed_back", now)
+
+
+def close(session: Session, conversation: Conversation, now: datetime, staff: Staff | None = None) -> None:
+    """End the conversation: its operator, or the channel when the citizen has gone. Twice is once."""
+    if conversation.state == "closed":
+        return
+    if staff:
+        require_holder(conversation, staff)
+    tell(session, conversation, "closed", now)
+    move(session, conversation, "close", now)
+
+
+def tell(session: Session, conversation: Conversation, key: str, now: datetime, **facts: object) -> None:
+    """Record a sentence of the service itself, which the chat page shows."""
+    record(session, conversation, "line", PHRASES.say(key, conversation.locale, **facts).text, now)
+
+
+def require_holder(conversation: Conversation, staff: Staff) -> None:
+    """Raises Refused (409) unless this operator holds the conversation."""
+    if conversation.state != "operator" or conversation.operator_id != staff.id:
+        if conversation.operator and conversation.operator_id != staff.id:
+            raise Refused("already_taken", 409, name=conversation.operator.name)
+        raise Refused("conversation_moved", 409, state=conversation.state)
+
+
+def citizen_words(session: Session, conversation: Conversation) -> str:
+    """Everything that the citizen said, a line each: what a case is made of when nothing better is known."""
+    return "\n".join(turn.text for turn in turns_after(session, conversation.id) if turn.speaker == "citizen")
+
+
+
+def last_words(session: Session, conversation: Conversation) -> str:
+    """What the citizen said last."""
+    said = [turn.text for turn in turns_after(session, conversation.id) if turn.speaker == "citizen"]
+    return said[-1] if said else ""

@@ -1,0 +1,1 @@
+"""Who belongs to the city: agencies, categories, staff and their roles."""

@@ -1,0 +1,24 @@
+"""Who may do what: roles and rights as plain data, and what counts as being there."""
+
+from datetime import datetime, timedelta
+
+RIGHTS: dict[str, frozenset[str]] = {
+    "operator": frozenset({"conversations", "cases"}),
+    "dispatcher": frozenset({"cases"}),
+    "agency": frozenset({"cases"}),
+    "supervisor": frozenset({"conversations", "cases"}),
+}
+"""role -> areas of the console that it may enter. What a role may do to a case is in cases/rules.py."""
+
+PRESENCE_LASTS = timedelta(seconds=30)
+"""A console that has not been heard of for so long is taken to be closed."""
+
+
+def may_enter(role: str, area: str) -> bool:
+    """Whether somebody with this role may open pages of this area."""
+    return area in RIGHTS.get(role, frozenset())
+
+
+def is_present(ready: bool, seen_at: datetime | None, now: datetime) -> bool:
+    """Whether an operator can take a conversation now: said so, and the console is still open."""
+    return ready and seen_at is not None and now - seen_at <= PRESENCE_LASTS

@@ -1,0 +1,1 @@
+"""What the city can answer: articles, search with a verdict, gaps."""

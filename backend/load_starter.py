@@ -1,0 +1,124 @@
+"""Loads the starter content of nlu_data/ into an empty or older record; run as `python -m backend.load_starter`.
+
+What is there already is left as it is, so that what a city has edited stays. Sample staff are made in development only.
+"""
+
+import csv
+import os
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import yaml
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from backend.clock import utc_now
+from backend.database import Database
+from backend.directory.models import Agency, Category, Staff
+from backend.directory.service import add_staff
+from backend.knowledge.models import Article
+from backend.knowledge.service import changed
+from backend.settings import Settings, load_settings
+
+DATA = Path(os.environ.get("STARTER_DATA") or Path(__file__).resolve().parents[1] / "nlu_data")
+
+SAMPLE_STAFF = (
+    ("operator1", "坐席甲", "operator", None),
+    ("operator2", "坐席乙", "operator", None),
+    ("dispatcher1", "派单员", "dispatcher", None),
+    ("agency1", "城管经办人", "agency", "C-URBAN"),
+    ("supervisor1", "值班长", "supervisor", None),
+)
+"""username, name, role, agency: for trying the line, with CONSOLE_PASSWORD."""
+
+
+def rows(name: str) -> Iterator[dict[str, str]]:
+    """The rows of a CSV file of nlu_data."""
+    with (DATA / name).open(encoding="utf-8", newline="") as file:
+        yield from csv.DictReader(file)
+
+
+def load_starter(session: Session, settings: Settings, now: datetime) -> dict[str, int]:
+    """Add what is missing; returns how many rows of each kind were added."""
+    added = {
+        "agencies": add_missing(session, Agency, list(agency_rows())),
+        "categories": add_missing(session, Category, list(category_rows())),
+        "articles": add_missing(session, Article, list(article_rows(now))),
+        "staff": 0,
+    }
+    if added["articles"]:
+        changed(session)
+    if settings.environment == "development" and session.scalar(select(Staff.id)) is None:
+        for username, name, role, agency in SAMPLE_STAFF:
+            add_staff(session, username, settings.console_password, role, name, agency, f"client:{username}")
+        added["staff"] = len(SAMPLE_STAFF)
+    return added
+
+
+def add_missing(session: Session, table: type[Any], wanted: list[dict[str, Any]]) -> int:
+    """Add those of the `wanted` rows whose primary key the table doesn't have; returns how many."""
+    key = table.__mapper__.primary_key[0].name
+    there = set(session.scalars(select(getattr(table, key))))
+    missing = [row for row in wanted if row[key] not in there]
+    session.add_all(table(**row) for row in missing)
+    session.flush()
+    return len(missing)
+
+
+def agency_rows() -> Iterator[dict[str, Any]]:
+    """nlu_data/agencies.csv, parents before children."""
+    for row in sorted(rows("agencies.csv"), key=lambda row: (row["level"], len(row["code"]))):
+        yield {
+            "code": row["code"],
+            "name": row["name"],
+            "level": int(row["level"]),
+            "parent_code": row["parent"] or None,
+            "district": row["district"],
+            "duties": row["duties"],
+        }
+
+
+def category_rows() -> Iterator[dict[str, Any]]:
+    """nlu_data/categories.csv, parents before children."""
+    for row in sorted(rows("categories.csv"), key=lambda row: row["parent"] != ""):
+        yield {
+            "code": row["code"],
+            "parent_code": row["parent"] or None,
+            "name": row["name"],
+            "name_en": row["name_en"],
+            "agency_code": row["agency"] or None,
+        }
+
+
+def article_rows(now: datetime) -> Iterator[dict[str, Any]]:
+    """nlu_data/knowledge/*.yml with the facts of nlu_data/city.yml filled in; sample content counts as published."""
+    facts = yaml.safe_load((DATA / "city.yml").read_text(encoding="utf-8"))["facts"]
+    for path in sorted((DATA / "knowledge").glob("*.yml")):
+        for article in yaml.safe_load(path.read_text(encoding="utf-8")):
+            filled = {
+                field: article[field].format_map(facts).strip()
+                for field in ("question", "question_en", "answer", "next_step", "speech", "answer_en")
+            }
+            yield filled | {
+                "id": article["id"],
+                "variants": [variant.format_map(facts) for variant in article["variants"]],
+                "agency_code": article["agency"],
+                "category_code": article["category"],
+                "sources": article["sources"],
+                "state": "published",
+                "changed_at": now,
+            }
+
+
+def main() -> None:
+    """Load the starter content into the record of the settings, and say what was added."""
+    settings = load_settings()
+    with Database(settings.database_url).write() as session:
+        added = load_starter(session, settings, utc_now())
+    print("，".join(f"{name} +{count}" for name, count in added.items()))
+
+
+if __name__ == "__main__":
+    main()

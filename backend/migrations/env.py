@@ -1,0 +1,24 @@
+"""Alembic's entry: runs the migrations on the database of the settings."""
+
+from alembic import context
+
+import backend.cases.models
+import backend.conversations.models
+import backend.directory.models
+import backend.knowledge.models
+import ivr.models  # noqa: F401  # the imports register the tables
+from backend.database import Base, make_engine
+from backend.settings import load_settings
+
+
+def run() -> None:
+    """Bring the database to the newest revision, in one transaction."""
+    url = context.config.attributes.get("url") or load_settings().database_url
+    engine = make_engine(url).execution_options(writing=True)
+    with engine.connect() as connection:
+        context.configure(connection=connection, target_metadata=Base.metadata, render_as_batch=True)
+        with context.begin_transaction():
+            context.run_migrations()
+
+
+run()

@@ -1,0 +1,28 @@
+"""What the views of one process share: settings, record, clock, bot and knowledge, made once by app.py."""
+
+from dataclasses import dataclass
+
+from flask import current_app
+
+from backend.clock import Clock
+from backend.database import Database
+from backend.knowledge.service import Knowledge
+from backend.settings import Settings
+from bot.client import Bot
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The parts that a request works with."""
+
+    settings: Settings
+    database: Database
+    clock: Clock
+    bot: Bot
+    knowledge: Knowledge
+
+
+def parts() -> Parts:
+    """The parts of the application that handles this request."""
+    found: Parts = current_app.extensions["parts"]
+    return found

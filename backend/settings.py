@@ -1,0 +1,100 @@
+"""Every setting of the line, read from environment variables (or `.env`), with safe defaults.
+
+`.env.example` lists the same names. A secret that is missing is made once and kept in `var/secrets.env` in
+development; in production the line refuses to start without it.
+"""
+
+import os
+import secrets
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+ROOT = Path(__file__).resolve().parent.parent
+SECRETS_FILE = ROOT / "var" / "secrets.env"
+SECRET_NAMES = ("SECRET_KEY", "API_TOKEN", "BOT_TOKEN", "TWILIO_AUTH_TOKEN", "CONSOLE_PASSWORD")
+
+
+class SettingsRefused(Exception):
+    """The settings can't run a line; the message says which and why."""
+
+
+class Settings(BaseSettings):
+    """The settings of one process. Field names are the environment variables in lower case."""
+
+    model_config = SettingsConfigDict(env_file=ROOT / ".env", extra="ignore", frozen=True)
+
+    environment: Literal["development", "production"] = Field(
+        "development", description="production refuses made-up secrets and hides the practice phone"
+    )
+
+    port: int = Field(8000, description="the one public process, on 127.0.0.1")
+    bot_port: int = Field(5005, description="Rasa, loopback only")
+    actions_port: int = Field(5055, description="Rasa's action server, loopback only")
+    bot_url: str = Field("", description="where Rasa is, when not on this machine; empty: loopback and BOT_PORT")
+    database_url: str = Field(
+        f"sqlite:///{ROOT / 'var' / 'line.sqlite3'}", description="SQLite (one machine) or postgresql+psycopg://"
+    )
+    public_base_url: str = Field(
+        "", description="https address under which Twilio reaches this process; empty: loopback and PORT"
+    )
+
+    secret_key: str = Field(description="signs sessions and forms")
+    api_token: str = Field(description="bearer token of the bot and of integrators for /api/v1")
+    bot_token: str = Field(description="shared by the web process and Rasa, so that nobody else talks to Rasa")
+    twilio_auth_token: str = Field(description="the account's auth token: signs every webhook")
+    console_password: str = Field("", description="first password of the sample staff; development only")
+
+    bot_timeout: float = Field(8.0, description="seconds to wait for Rasa; Twilio gives up on a webhook after 15")
+    voice_zh: str = Field("Polly.Zhiyu", description="Twilio <Say> voice for Mandarin")
+    voice_en: str = Field("Polly.Joanna", description="Twilio <Say> voice for English")
+    queue_limit: int = Field(180, description="seconds a caller waits before the line offers to take a message itself")
+    jurisdiction: str = Field("shandong", description="deadline profile, a key of nlu_data/deadlines.yml")
+
+    @property
+    def rasa_url(self) -> str:
+        """Base URL of Rasa's HTTP server."""
+        return self.bot_url or f"http://127.0.0.1:{self.bot_port}"
+
+    @property
+    def base_url(self) -> str:
+        """Base URL that webhooks are signed for and TwiML points to, without a slash at the end."""
+        return (self.public_base_url or f"http://127.0.0.1:{self.port}").rstrip("/")
+
+
+def load_settings() -> Settings:
+    """Read the settings; in development make the missing secrets first.
+
+    Raises SettingsRefused in production when a secret is missing, and pydantic's ValidationError for a value that
+    can't be read.
+    """
+    environment = os.environ.get("ENVIRONMENT", "development")
+    if environment == "development":
+        return Settings(**{name.lower(): value for name, value in development_secrets().items()})
+    missing = [name for name in SECRET_NAMES if name != "CONSOLE_PASSWORD" and not os.environ.get(name)]
+    if missing:
+        raise SettingsRefused(
+            f"生产环境缺少密钥: {', '.join(missing)} / secrets missing in production: {', '.join(missing)}"
+        )
+    return Settings()  # type: ignore[call-arg]  # the secrets come from the environment
+
+
+def development_secrets() -> dict[str, str]:
+    """Return all secrets: from the environment where set, else from var/secrets.env, which is made at first use.
+
+    The file is created whole and only once (O_EXCL through a link), so that processes that start together agree.
+    """
+    if not SECRETS_FILE.exists():
+        SECRETS_FILE.parent.mkdir(parents=True, exist_ok=True)
+        draft = SECRETS_FILE.with_suffix(f".{os.getpid()}")
+        draft.write_text("".join(f"{name}={secrets.token_urlsafe(24)}\n" for name in SECRET_NAMES))
+        draft.chmod(0o600)
+        try:
+            os.link(draft, SECRETS_FILE)
+        except FileExistsError:
+            pass
+        draft.unlink()
+    kept = dict(line.split("=", 1) for line in SECRETS_FILE.read_text().splitlines() if "=" in line)
+    return {name: os.environ.get(name) or kept[name] for name in SECRET_NAMES}

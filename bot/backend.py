@@ -1,0 +1,27 @@
+"""The backend's API as the bot uses it: one asynchronous client for Rasa's process and one for the action server."""
+
+import os
+from typing import Any
+
+import aiohttp
+
+TIMEOUT = aiohttp.ClientTimeout(total=5)
+
+
+class Backend:
+    """HTTP to `BACKEND_URL`/api/v1 with the bearer token `API_TOKEN`."""
+
+    def __init__(self) -> None:
+        self._base = os.environ["BACKEND_URL"].rstrip("/") + "/api/v1"
+        self._headers = {"Authorization": f"Bearer {os.environ['API_TOKEN']}"}
+        self._session: aiohttp.ClientSession | None = None
+
+    async def post(self, path: str, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        """POST JSON; returns status and body. Raises aiohttp.ClientError and asyncio.TimeoutError."""
+        async with self._open().post(self._base + path, json=body) as response:
+            return response.status, await response.json()
+
+    def _open(self) -> aiohttp.ClientSession:
+        if self._session is None or self._session.closed:
+            self._session = aiohttp.ClientSession(headers=self._headers, timeout=TIMEOUT)
+        return self._session

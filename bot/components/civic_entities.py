@@ -1,0 +1,55 @@
+"""A pipeline component: finds telephone numbers, case numbers, last digits, and the matter inside a wish to report."""
+
+import re
+from typing import Any
+
+from rasa.engine.graph import ExecutionContext, GraphComponent
+from rasa.engine.recipes.default_recipe import DefaultV1Recipe
+from rasa.engine.storage.resource import Resource
+from rasa.engine.storage.storage import ModelStorage
+from rasa.shared.nlu.training_data.message import Message
+
+from bot.digits import find_case_number, find_last_digits, find_phone
+
+REPORTING = re.compile(
+    r"^.{0,6}?(我们?想?要?|请?帮我|给我|想要?|请)?(来)?(反映|反应|投诉|举报|登记|报告|报修|上报|建议|提(一?个)?(意见|建议)|记)(一下|一个|下|个)?(问题|情况|事情?|工单)?"
+    r"|^.{0,8}?\b(report|complain about|file a (case|complaint)( about)?)\b"
+)
+SHORTEST_MATTER = 5
+"""Characters that must be left after the wish itself to be worth keeping as what happened."""
+
+
+def find_problem(text: str) -> str | None:
+    """What is reported in `text` beside the wish to report it, or None when there is only the wish."""
+    rest = REPORTING.sub("", text, count=1).strip(" ，。,.:：、的吧啊呢谢谢")
+    return rest if len(rest) >= SHORTEST_MATTER and rest != text else None
+
+
+@DefaultV1Recipe.register(DefaultV1Recipe.ComponentType.ENTITY_EXTRACTOR, is_trainable=False)
+class CivicEntities(GraphComponent):
+    """Adds the entities phone, case_number, last_digits and problem to a message."""
+
+    @classmethod
+    def create(
+        cls, config: dict[str, Any], storage: ModelStorage, resource: Resource, context: ExecutionContext
+    ) -> "CivicEntities":
+        """Rasa's way of making a component."""
+        return cls()
+
+    def process(self, messages: list[Message]) -> list[Message]:
+        """Add to each message what is found in its text."""
+        for message in messages:
+            text = message.get("text") or ""
+            found = {
+                "phone": find_phone(text),
+                "case_number": find_case_number(text),
+                "last_digits": find_last_digits(text),
+                "problem": find_problem(text),
+            }
+            entities = [
+                {"entity": name, "value": value, "start": 0, "end": len(text), "extractor": "CivicEntities"}
+                for name, value in found.items()
+                if value
+            ]
+            message.set("entities", message.get("entities", []) + entities, add_to_output=True)
+        return messages

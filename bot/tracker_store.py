@@ -1,0 +1,72 @@
+"""Where Rasa keeps its trackers: its SQL store with the trackers of this process kept at hand.
+
+The stock store reads and replays a call's whole past at every turn, which grows with the call. Here only a tracker that
+this process doesn't hold (after a restart) is read back; every event is still written before the turn is answered.
+"""
+
+import json
+import os
+from collections import OrderedDict
+from typing import Any, Optional
+
+import sqlalchemy as sa
+from rasa.core.tracker_store import SQLTrackerStore
+from rasa.shared.core.trackers import DialogueStateTracker
+
+TRACKERS_AT_HAND = 2000
+
+
+class CachedTrackerStore(SQLTrackerStore):
+    """SQLTrackerStore on BOT_DATABASE_URL for a Rasa of one process."""
+
+    def __init__(self, domain: Any = None, event_broker: Any = None, host: Any = None, **kwargs: Any) -> None:
+        url = os.environ.get("BOT_DATABASE_URL", "sqlite:///var/bot.sqlite3")
+        self._at_hand: "OrderedDict[str, DialogueStateTracker]" = OrderedDict()
+        self._stored: dict[str, int] = {}
+        super().__init__(domain=domain, event_broker=event_broker, host=url, **kwargs)
+        if self.engine.dialect.name == "sqlite":
+            sa.event.listen(self.engine, "connect", use_write_ahead_log)
+
+    async def retrieve(self, sender_id: str) -> Optional[DialogueStateTracker]:
+        """The tracker at hand, or the stored one."""
+        tracker = self._at_hand.get(sender_id)
+        if tracker is None:
+            tracker = await super().retrieve(sender_id)
+            if tracker is not None:
+                self._keep(tracker)
+        return tracker
+
+    async def save(self, tracker: DialogueStateTracker) -> None:
+        """Write the events that are new since the last save, in one transaction."""
+        stored = self._stored.get(tracker.sender_id, 0)
+        rows = []
+        for event in list(tracker.events)[stored:]:
+            data = event.as_dict()
+            rows.append(
+                {
+                    "sender_id": tracker.sender_id,
+                    "type_name": event.type_name,
+                    "timestamp": data.get("timestamp"),
+                    "intent_name": data.get("parse_data", {}).get("intent", {}).get("name"),
+                    "action_name": data.get("name"),
+                    "data": json.dumps(data),
+                }
+            )
+        if rows:
+            with self.engine.begin() as connection:
+                connection.execute(sa.insert(self.SQLEvent), rows)
+        self._keep(tracker)
+
+    def _keep(self, tracker: DialogueStateTracker) -> None:
+        self._at_hand[tracker.sender_id] = tracker
+        self._at_hand.move_to_end(tracker.sender_id)
+        self._stored[tracker.sender_id] = len(tracker.events)
+        while len(self._at_hand) > TRACKERS_AT_HAND:
+            oldest, _ = self._at_hand.popitem(last=False)
+            del self._stored[oldest]
+
+
+def use_write_ahead_log(connection: Any, _: Any) -> None:
+    """Readers don't wait for writers, and a commit is one write to the log."""
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=NORMAL")

@@ -1,0 +1,1 @@
+"""The phone line: webhooks, call flow, TwiML, prompts."""

@@ -1,0 +1,221 @@
+"""The phone line's verbs, one for each webhook: a call comes in, a turn, the queue, an operator's telephone, a message,
+the end. Each returns TwiML and leaves everything that matters in the record, so that any process can do the next."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy.orm import Session
+
+from backend.cases import service as cases
+from backend.cases.numbers import spoken
+from backend.cases.service import Actor, Filing
+from backend.city import city_name
+from backend.conversations import service as conversations
+from backend.conversations.models import Conversation
+from backend.conversations.rules import MESSAGE_LIMIT
+from backend.directory.service import operators_present
+from backend.parts import Parts
+from bot.catalogue import Catalogue
+from bot.client import BotUnavailable, Reply
+from ivr.flow import MESSAGE_KEY, Heard, reprompt, understand
+from ivr.hints import speech_hints
+from ivr.models import Call
+from ivr.twiml import Speaker
+
+PROMPTS = Catalogue(Path(__file__).with_name("prompts.yml"))
+QUEUE_NAME = "operators"
+
+
+@dataclass(frozen=True)
+class Line:
+    """The phone line with the parts of its process."""
+
+    parts: Parts
+
+    def speaker(self, locale: str) -> Speaker:
+        """How this call is spoken to."""
+        settings = self.parts.settings
+        voice = settings.voice_en if locale == "en" else settings.voice_zh
+        return Speaker(locale, voice, settings.base_url, speech_hints() if locale == "zh" else "")
+
+    def begin(self, call_sid: str, caller: str | None) -> str:
+        """A call comes in: open its conversation and ask what the line can do."""
+        locale, now = "zh", self.parts.clock()
+        greeting = prompt("greeting", locale, city=city_name(locale))
+        with self.parts.database.write() as session:
+            if session.get(Call, call_sid) is None:
+                conversation, _ = conversations.open_conversation(session, "phone", locale, now, caller)
+                conversations.record_reply(session, conversation, Reply(greeting, greeting), now)
+                session.add(Call(sid=call_sid, conversation_id=conversation.id, step=1))
+        return self.speaker(locale).listen([greeting], step=1)
+
+    def turn(self, call_sid: str, step: int, heard: Heard) -> str:
+        """The caller said something, pressed keys, or did neither."""
+        with self.parts.database.write() as session:
+            call, conversation = self.find(session, call_sid)
+            call.step = step + 1
+            last = conversations.last_reply(session, conversation.id)
+            meaning = understand(heard, last)
+            call.silences = call.silences + 1 if meaning.intent == "silence" else 0
+            call.no_matches = call.no_matches + 1 if meaning.intent == "no_match" else 0
+            locale, conversation_id = conversation.locale, conversation.id
+            times = call.silences + call.no_matches
+        speaker = self.speaker(locale)
+
+        if meaning.intent == "person":
+            return self.to_person(call_sid, [], step + 1)
+        if meaning.intent == "repeat" and last:
+            return speaker.listen([last.speech], step + 1, last.expects == "digits")
+        if meaning.intent in ("silence", "no_match"):
+            key = reprompt("silence" if meaning.intent == "silence" else "no_match", times)
+            if key is None:
+                return self.to_person(call_sid, [prompt("give_up", locale)], step + 1)
+            return speaker.listen([prompt(key, locale)], step + 1, bool(last and last.expects == "digits"))
+        try:
+            taken = conversations.take_turn(
+                self.parts.database,
+                self.parts.bot,
+                self.parts.clock,
+                conversation_id,
+                meaning.text[: MESSAGE_LIMIT],
+                message_key=f"{call_sid}:{step}",
+            )
+        except BotUnavailable:
+            return speaker.record([prompt("bot_down", locale)], step + 1)
+        return self.speak(call_sid, speaker, taken.replies, step + 1)
+
+    def speak(self, call_sid: str, speaker: Speaker, replies: list[Reply], step: int) -> str:
+        """Say the bot's replies and do what the last of them is about."""
+        spoken_replies = [reply.speech for reply in replies]
+        acts = {reply.act for reply in replies}
+        if "handoff" in acts or not replies:
+            return self.to_person(call_sid, spoken_replies, step)
+        if "end" in acts:
+            return speaker.end(spoken_replies)
+        return speaker.listen(spoken_replies, step, replies[-1].expects == "digits")
+
+    def to_person(self, call_sid: str, prompts: list[str], step: int) -> str:
+        """Put the caller into the queue; with no operator there, take a message at once."""
+        with self.parts.database.write() as session:
+            _, conversation = self.find(session, call_sid)
+            locale, now = conversation.locale, self.parts.clock()
+            somebody = operators_present(session, now) > 0
+            if somebody:
+                conversations.request_operator(session, conversation, now)
+        speaker = self.speaker(locale)
+        if not somebody:
+            return speaker.record([*prompts, prompt("no_operator", locale)], step)
+        return speaker.enqueue(prompts or [prompt("queued", locale)], QUEUE_NAME, step)
+
+    def wait(self, call_sid: str, digits: str, waited: int) -> str:
+        """One round in the queue: leave it when an operator has taken the call, a message is preferred, or the wait is
+        longer than the line lets anybody wait (seconds)."""
+        with self.parts.database.read() as session:
+            _, conversation = self.find(session, call_sid)
+            locale = conversation.locale
+            place = conversations.position(session, conversation)
+            nobody = operators_present(session, self.parts.clock()) == 0
+            taken = conversation.state == "operator"
+        too_long = waited > self.parts.settings.queue_limit
+        if taken or digits == MESSAGE_KEY or too_long or nobody:
+            return self.speaker(locale).leave()
+        return self.speaker(locale).wait(prompt("position", locale, position=place))
+
+    def left_queue(self, call_sid: str, step: int, result: str) -> str:
+        """The caller has left the queue: to the operator who took the call, or to leave a message."""
+        with self.parts.database.write() as session:
+            call, conversation = self.find(session, call_sid)
+            call.step = step + 1
+            locale = conversation.locale
+            operator = conversation.operator if conversation.state == "operator" else None
+            telephone = operator.telephone if operator else None
+            if conversation.state == "waiting":
+                conversations.move(session, conversation, "leave", self.parts.clock())
+        speaker = self.speaker(locale)
+        if result == "hangup":
+            return speaker.end([])
+        if telephone:
+            return speaker.dial(prompt("connecting", locale), telephone, step + 1)
+        return speaker.record([prompt("no_operator", locale)], step + 1)
+
+    def dialled(self, call_sid: str, step: int, status: str) -> str:
+        """The operator's telephone was connected and has hung up, or it did not answer."""
+        with self.parts.database.write() as session:
+            call, conversation = self.find(session, call_sid)
+            call.step = step + 1
+            locale = conversation.locale
+            if status != "completed" and conversation.state == "operator":
+                conversations.move(session, conversation, "hand_back", self.parts.clock())
+        speaker = self.speaker(locale)
+        if status == "completed":
+            return speaker.end([prompt("after_operator", locale)])
+        return speaker.record([prompt("operator_gone", locale), prompt("no_operator", locale)], step + 1)
+
+    def recorded(self, call_sid: str, recording_url: str | None) -> str:
+        """A message was left, or nothing was said: either way what the caller wanted becomes a case."""
+        parts = self.parts
+        with parts.database.write() as session:
+            _, conversation = self.find(session, call_sid)
+            locale = conversation.locale
+            said = conversations.citizen_words(session, conversation)
+            filing = Filing(
+                what=said or prompt("message_of", locale),
+                contact=conversation.caller,
+                channel="phone",
+                locale=locale,
+                conversation_id=conversation.id,
+                recording_url=recording_url,
+                key=f"{call_sid}:message",
+            )
+            case = cases.file_case(
+                session, parts.knowledge, filing, Actor("line"), parts.clock(), parts.settings.jurisdiction
+            )
+            if recording_url and not case.recording_url:
+                case.recording_url = recording_url
+            number = spoken(case.number, locale)
+            words = prompt("recorded", locale, number=number)
+            conversations.record_reply(
+                session,
+                conversation,
+                Reply(words, words, expects="nothing", act="filed", facts={"number": case.number}),
+                parts.clock(),
+            )
+        return self.speaker(locale).end([words])
+
+    def fall_back(self, call_sid: str) -> str:
+        """Twilio could not get an answer from the webhook before: apologise and take a message."""
+        with self.parts.database.write() as session:
+            call = session.get(Call, call_sid)
+            locale = "zh"
+            if call is None:
+                conversation, _ = conversations.open_conversation(session, "phone", locale, self.parts.clock())
+                call = Call(sid=call_sid, conversation_id=conversation.id)
+                session.add(call)
+            call.step += 1
+            step = call.step
+        return self.speaker(locale).record([prompt("fallback", locale)], step)
+
+    def ended(self, call_sid: str) -> None:
+        """The call is over: close its conversation."""
+        with self.parts.database.write() as session:
+            call = session.get(Call, call_sid)
+            if call and call.ended_at is None:
+                call.ended_at = self.parts.clock()
+                conversation = conversations.get_conversation(session, call.conversation_id)
+                conversations.close(session, conversation, self.parts.clock())
+
+    def find(self, session: Session, call_sid: str) -> tuple[Call, Conversation]:
+        """The call and its conversation; a call whose first webhook never got here is begun now."""
+        call = session.get(Call, call_sid)
+        if call is None:
+            conversation, _ = conversations.open_conversation(session, "phone", "zh", self.parts.clock())
+            call = Call(sid=call_sid, conversation_id=conversation.id, step=0, silences=0, no_matches=0)
+            session.add(call)
+            session.flush()
+            return call, conversation
+        return call, conversations.get_conversation(session, call.conversation_id)
+
+
+def prompt(key: str, locale: str, **facts: object) -> str:
+    """One prompt of the catalogue, as it is spoken."""
+    return PROMPTS.say(key, locale, **facts).speech
