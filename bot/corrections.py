@@ -54,6 +54,19 @@ def guess_item(value: str) -> str | None:
     return None
 
 
+def corrected(old: str, new: str) -> str:
+    """The item with its correction worked in: 软件园三号楼门口 and 五号楼 make 软件园五号楼门口.
+
+    When the new value is one part of a place (a number or name with its unit) and the old value has one such part with
+    the same unit, only that part is replaced; otherwise the new value is the whole item.
+    """
+    part = re.fullmatch(r"[\da-zA-Z零一二两三四五六七八九十百]+(?P<unit>号楼|栋|幢|单元|号院|号|室|楼|层|期|区)", new)
+    if part is None:
+        return new
+    same = re.compile(rf"[\da-zA-Z零一二两三四五六七八九十百]+{part['unit']}(?!楼|院)")
+    return same.sub(new, old, count=1) if len(same.findall(old)) == 1 else new
+
+
 def clean(value: str) -> str | None:
     """The value without what is only said around it."""
     return value.strip(" ，。,.!！?？的吧啊呢了") or None

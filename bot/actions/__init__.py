@@ -8,7 +8,7 @@ from rasa_sdk.executor import CollectingDispatcher
 
 from bot import say
 from bot.backend import Backend
-from bot.corrections import read_correction
+from bot.corrections import corrected, read_correction
 
 BACKEND = Backend()
 Events = list[dict[str, Any]]
@@ -85,7 +85,9 @@ class Correct(Action):
             return []
         if correction.item == "contact" and correction.value and not correction.value.startswith("+"):
             return [SlotSet("contact", None)]
-        return [SlotSet(correction.item, correction.value)]
+        if correction.value is None:
+            return [SlotSet(correction.item, None)]
+        return [SlotSet(correction.item, corrected(tracker.get_slot(correction.item) or "", correction.value))]
 
 
 class FileCase(Action):

@@ -21,8 +21,11 @@ SHORTEST_MATTER = 5
 
 def find_problem(text: str) -> str | None:
     """What is reported in `text` beside the wish to report it, or None when there is only the wish."""
-    rest = REPORTING.sub("", text, count=1).strip(" ，。,.:：、的吧啊呢谢谢")
-    return rest if len(rest) >= SHORTEST_MATTER and rest != text else None
+    wish = REPORTING.match(text)
+    if wish is None:
+        return None
+    rest = text[wish.end() :].strip(" ，。,.:：、的吧啊呢谢谢")
+    return rest if len(rest) >= SHORTEST_MATTER else None
 
 
 @DefaultV1Recipe.register(DefaultV1Recipe.ComponentType.ENTITY_EXTRACTOR, is_trainable=False)
