@@ -46,6 +46,10 @@ class Database:
         self._reader = sessionmaker(self.engine, expire_on_commit=False)
         self._writer = sessionmaker(writing, expire_on_commit=False)
 
+    def close(self) -> None:
+        """Let go of every connection."""
+        self.engine.dispose()
+
     @contextmanager
     def read(self) -> Iterator[Session]:
         """A session to read in; what it changes is thrown away."""

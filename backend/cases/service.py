@@ -126,13 +126,12 @@ def act_on(
     kept = {name: value for name, value in details.items() if value not in (None, "")}
     if act == "dispatch":
         if session.get(Agency, details["agency"]) is None:
-            raise Refused("unknown_agency", code=details["agency"])
+            raise Refused("unknown_agency", agency=details["agency"])
         case.agency_code = details["agency"]
     before, case.state = case.state, target
-    append(session, case, act, before, target, actor, kept, now)
     try:
-        session.flush()
-    except StaleDataError as error:
+        append(session, case, act, before, target, actor, kept, now)
+    except (StaleDataError, IntegrityError) as error:  # somebody else's act was committed first
         raise Refused("case_changed", 409) from error
     session.refresh(case)
     return case
