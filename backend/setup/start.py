@@ -4,6 +4,7 @@
 before it installs and trains for minutes.
 """
 
+import contextlib
 import ctypes
 import http.client
 import os
@@ -19,7 +20,17 @@ from types import FrameType
 from pydantic import ValidationError
 
 from backend.settings import Settings, SettingsRefused, load_settings
-from backend.setup.environments import FULL_GB, ROOT, WEB, Problem, check_room, last_line, plainly, say, setting
+from backend.setup.environments import (
+    FULL_GB,
+    ROOT,
+    WEB,
+    Problem,
+    check_room,
+    last_line,
+    plainly,
+    say,
+    setting,
+)
 from backend.setup.train import RASA_ENVIRONMENT
 
 LOGS = ROOT / "var" / "log"
@@ -45,7 +56,8 @@ def main() -> None:
     end_with_parent()
     adopt_orphans()
     for number in SIGNALS:
-        signal.signal(number, leave)
+        if signal.getsignal(number) != signal.SIG_IGN:  # `nohup make run` wants to outlive its terminal
+            signal.signal(number, leave)
     supervisor = start_supervisor(settings)
     try:
         seconds = wait_until_healthy(supervisor, ports)
@@ -65,7 +77,9 @@ def read_settings() -> Settings:
         chinese, _, english = str(refusal).partition(" / ")
         raise Problem(chinese, english) from None
     except ValidationError as error:
-        wrong = "; ".join(f"{'.'.join(map(str, each['loc'])).upper()}: {each['msg']}" for each in error.errors())
+        wrong = "; ".join(
+            f"{'.'.join(map(str, each['loc'])).upper()}: {each['msg']}" for each in error.errors()
+        )
         raise Problem(f"设置有误：{wrong}", f"wrong settings: {wrong}") from None
 
 
@@ -109,7 +123,6 @@ def start_supervisor(settings: Settings) -> "subprocess.Popen[bytes]":
         "PORT": str(settings.port),
         "BOT_PORT": str(settings.bot_port),
         "ACTIONS_PORT": str(settings.actions_port),
-        "ACTIONS_URL": f"http://127.0.0.1:{settings.actions_port}",
         "BACKEND_URL": f"http://127.0.0.1:{settings.port}",
         "API_TOKEN": settings.api_token,
         "BOT_TOKEN": settings.bot_token,
@@ -129,7 +142,8 @@ def stop(supervisor: "subprocess.Popen[bytes]") -> None:
     """Stop everything that was started, politely and then not; a second Ctrl-C changes nothing."""
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
-    say("正在停止", "stopping")
+    with contextlib.suppress(OSError):  # the terminal may be gone
+        say("正在停止", "stopping")
     supervisor.terminate()
     try:
         supervisor.wait(STOP_SECONDS)
@@ -198,19 +212,24 @@ def wait_until_healthy(supervisor: "subprocess.Popen[bytes]", ports: Ports) -> f
         if status == 200:
             return passed
         if passed >= next_word:
-            waiting = [program for program, (_, port) in ports.items() if not is_listening(port)] or ["/health"]
+            waiting = [program for program, (_, port) in ports.items() if not is_listening(port)] or [
+                "/health"
+            ]
             names = ", ".join(waiting)
             say(f"等待 {names}，{passed:.0f} 秒", f"waiting for {names}, {passed:.0f} s")
             next_word += 5
         time.sleep(0.3)
     raise Problem(
-        f"{START_SECONDS} 秒后 /health 仍不正常：{answer}；见 var/log", f"/health is not well yet: {answer}; see var/log"
+        f"{START_SECONDS} 秒后 /health 仍不正常：{answer}；见 var/log",
+        f"/health is not well yet: {answer}; see var/log",
     )
 
 
 def supervisor_gone() -> Problem:
     """Say that supervisord ended although nobody told it to."""
-    return Problem("supervisord 自行结束，见 var/log/supervisord.log", "supervisord ended, see var/log/supervisord.log")
+    return Problem(
+        "supervisord 自行结束，见 var/log/supervisord.log", "supervisord ended, see var/log/supervisord.log"
+    )
 
 
 def log_since(log: Path, start: int = 0) -> str:
@@ -249,6 +268,11 @@ def print_addresses(settings: Settings) -> None:
     for chinese, english, path in pages:
         if path != "/phone" or settings.environment == "development":
             print(f"  http://127.0.0.1:{settings.port}{path:<10}{chinese} / {english}", flush=True)
+    if settings.environment == "development":
+        say(
+            "  话务台密码：var/secrets.env 的 CONSOLE_PASSWORD",
+            "console password: CONSOLE_PASSWORD in var/secrets.env",
+        )
 
 
 if __name__ == "__main__":

@@ -33,10 +33,10 @@ def train() -> None:
         return
     check_room(0.5)
     say("训练机器人，第一次要一两分钟", "training the bot, a minute or two the first time")
-    command = [BOT / "bin" / "python", "-m", "rasa", "train"]
-    command += ["--config", "bot/config.yml", "--domain", "bot/domain.yml", "--data", "nlu_data/dialogue"]
-    command += ["--out", MODEL.parent, "--fixed-model-name", "line"]
-    run("rasa train", command, {**os.environ, **RASA_ENVIRONMENT})
+    python = BOT / "bin" / "python"
+    inputs = ["--config", "bot/config.yml", "--domain", "bot/domain.yml", "--data", "nlu_data/dialogue"]
+    output = ["--out", str(MODEL.parent), "--fixed-model-name", "line"]
+    run("rasa train", [python, "-m", "rasa", "train", *inputs, *output], {**os.environ, **RASA_ENVIRONMENT})
     stamp.keep()
 
 

@@ -1,0 +1,185 @@
+"""The citizen's pages: the chat, the script tag for other sites, and where a case stands."""
+
+import re
+import unicodedata
+from dataclasses import dataclass
+
+from flask import Blueprint, Response, redirect, render_template, request, send_from_directory, url_for
+from flask_babel import gettext
+from sqlalchemy import select
+from werkzeug.wrappers import Response as BaseResponse
+
+from backend.cases import service as cases
+from backend.cases.models import Case
+from backend.cases.rules import FINAL_STATES
+from backend.cases.words import answer_of, day_words, state_words
+from backend.city import city_name
+from backend.clock import local
+from backend.conversations.rules import MESSAGE_LIMIT
+from backend.errors import Refused
+from backend.knowledge.models import Article
+from backend.knowledge.rules import is_current
+from backend.locale import current_locale
+from backend.parts import parts
+
+blueprint = Blueprint(
+    "chat", __name__, template_folder="templates", static_folder="static", static_url_path="/chat/static"
+)
+
+MAIN_STATES = ("filed", "accepted", "dispatched", "signed", "replied", "visited", "closed")
+"""The states of an ordinary case, in the order in which the progress line shows them."""
+
+EXAMPLES = ("heating-not-warm", "hukou-newborn", "noise-construction-night", "residence-permit-apply")
+"""Articles whose questions a new chat offers; one that the city has withdrawn isn't offered."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One station of the progress line: done, now or to come, and the day on which it was reached."""
+
+    name: str
+    place: str
+    day: str
+
+
+@dataclass(frozen=True)
+class CaseShown:
+    """What the page tells of a case; nothing in it says who filed it."""
+
+    number: str
+    state: str
+    steps: list[Step]
+    category: str
+    agency: str
+    proposed: bool
+    filed: str
+    due: str
+    answer: str
+
+
+@blueprint.get("/")
+def home() -> BaseResponse:
+    """The chat is the front page."""
+    return redirect(url_for("chat.page"))
+
+
+@blueprint.get("/chat")
+def page() -> str:
+    """The chat page; what is said in it goes through the JSON API (static/chat.js)."""
+    locale = current_locale()
+    return render_template(
+        "chat/chat.html",
+        locale=locale,
+        city=city_name(locale),
+        limit=MESSAGE_LIMIT,
+        words=page_words() | {"examples": example_questions(locale)},
+    )
+
+
+@blueprint.get("/widget.js")
+def widget() -> Response:
+    """The chat as one script tag for the city's own sites."""
+    return send_from_directory(str(blueprint.static_folder), "widget.js", max_age=3600)
+
+
+@blueprint.route("/cases", methods=["GET", "POST"])
+@blueprint.route("/cases/<number>", methods=["GET", "POST"])
+def case_page(number: str = "") -> tuple[str, int, dict[str, str]]:
+    """Where a case stands, for who knows its number and the last four digits of the telephone that was left."""
+    locale = current_locale()
+    number = half_width(request.form.get("number", number))
+    shown, problem, status = None, "", 200
+    if request.method == "POST":
+        try:
+            shown = look_up(number, half_width(request.form.get("last_digits", "")), locale)
+        except Refused as refusal:
+            problem, status = refusal.sentence(locale), refusal.status
+    body = render_template(
+        "chat/case.html", locale=locale, city=city_name(locale), number=number, case=shown, problem=problem
+    )
+    return body, status, {"Cache-Control": "no-store"}
+
+
+def half_width(text: str) -> str:
+    """What was typed into a field for digits: full-width digits of a Chinese keyboard as plain ones."""
+    return unicodedata.normalize("NFKC", text).strip()
+
+
+def look_up(number: str, last_digits: str, locale: str) -> CaseShown:
+    """What the page tells of the case. Raises Refused; a wrong try is counted before that."""
+    if not re.fullmatch(r"[0-9]{4}", last_digits):
+        raise Refused("case_not_found", 404)  # nobody guesses with these, so it doesn't count as a try
+    shared = parts()
+    with shared.database.write() as session:
+        case = cases.look_up(session, number, last_digits, shared.clock())
+        if case:
+            return shown_case(case, locale)
+    raise Refused("case_not_found", 404)  # outside the transaction, so that the wrong try is counted
+
+
+def shown_case(case: Case, locale: str) -> CaseShown:
+    """The case in the citizen's words."""
+    return CaseShown(
+        number=case.number,
+        state=state_words(case.state, locale),
+        steps=progress(case, locale),
+        category=case.category.name_en if locale == "en" else case.category.name,
+        agency=case.agency.name,
+        proposed=case.state in ("filed", "accepted"),
+        filed=day_words(case.filed_at, locale),
+        due="" if case.state in FINAL_STATES else day_words(case.due_at, locale),
+        answer=answer_of(case),
+    )
+
+
+def progress(case: Case, locale: str) -> list[Step]:
+    """The stations that the case has passed, the one where it is, and unless it has ended those to come.
+
+    A case that was sent back to be redone is shown where it is now; a case that was answered on the spot never was
+    with an agency, so those stations are left out.
+    """
+    reached = {
+        event.to_state: day_words(event.acted_at, locale) for event in case.history if event.act != "add"
+    }
+    line = MAIN_STATES if case.state in MAIN_STATES else (*MAIN_STATES, case.state)
+    now = line.index(case.state)
+    passed = [state for state in line[:now] if state in reached]
+    return [
+        *(Step(state_words(state, locale), "done", reached[state]) for state in passed),
+        Step(state_words(case.state, locale), "now", reached.get(case.state, "")),
+        *(Step(state_words(state, locale), "later", "") for state in line[now + 1 :]),
+    ]
+
+
+def example_questions(locale: str) -> list[str]:
+    """Questions that many people ask, as a new chat offers them."""
+    shared = parts()
+    today = local(shared.clock()).date()
+    with shared.database.read() as session:
+        articles = session.scalars(select(Article).where(Article.id.in_(EXAMPLES)).order_by(Article.id))
+        current = [article for article in articles if is_current(article, today)]
+        return [article.question_en if locale == "en" else article.question for article in current]
+
+
+def page_words() -> dict[str, object]:
+    """What chat.js shows and doesn't get from the API."""
+    return {
+        "speakers": {"citizen": gettext("您"), "bot": gettext("智能助手"), "operator": gettext("人工")},
+        "states": {
+            "bot": gettext("智能助手为您服务"),
+            "waiting": gettext("正在转接人工"),
+            "operator": gettext("人工正在为您服务"),
+            "closed": gettext("本次服务已结束"),
+        },
+        "queue": gettext("您排在第 {position} 位，请稍候。可以继续补充情况，工作人员都能看到。"),
+        "examples_title": gettext("大家常问"),
+        "sources": gettext("依据"),
+        "case_number": gettext("工单号"),
+        "case_link": gettext("查看工单进度"),
+        "call": gettext("拨打 {number}"),
+        "danger": gettext("请先确保安全"),
+        "undelivered": gettext("未送达"),
+        "retry": gettext("重新发送"),
+        "left": gettext("还可输入 {count} 个字"),
+        "person": gettext("转人工"),
+    }

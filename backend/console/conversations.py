@@ -1,0 +1,249 @@
+"""One conversation on the operator's screen: read it, take it, speak, give it back, end it, file a case from it."""
+
+import re
+import secrets
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from flask import make_response, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from backend.cases.models import Case
+from backend.cases.service import Actor, Filing, contact_number, file_case
+from backend.console.desk import note_presence
+from backend.console.draft import PLACE_LIMIT, SINCE_LIMIT, WHAT_LIMIT, Draft, draft_case, last_matter
+from backend.console.forms import field
+from backend.console.log_in import Person, allowed, me
+from backend.conversations import service
+from backend.conversations.models import Conversation, Turn
+from backend.directory.models import Staff
+from backend.errors import Refused
+from backend.knowledge.models import Article
+from backend.locale import current_locale
+from backend.parts import parts
+
+SUGGESTIONS = 3
+
+
+@allowed("conversations")
+def show_conversation(conversation_id: str) -> ResponseReturnValue:
+    """The conversation with everything that was said."""
+    note_presence()
+    return page(conversation_id)
+
+
+def page(conversation_id: str, refused: Refused | None = None, draft: Draft | None = None) -> ResponseReturnValue:
+    """The page, after a refusal with its sentence and with the case form as it was filled in."""
+    shared = parts()
+    with shared.database.read() as session:
+        found = service.get_conversation(session, conversation_id)
+        turns = service.turns_after(session, conversation_id)
+        html = render_template(
+            "console/conversation.html",
+            **common(session, found, turns),
+            suggestions=suggest(session, found, turns),
+            filed=list(session.scalars(select(Case).where(Case.conversation_id == found.id).order_by(Case.id))),
+            draft=draft or draft_case(turns, found.caller),
+            form_token=secrets.token_urlsafe(9),
+            limits={"what": WHAT_LIMIT, "place": PLACE_LIMIT, "since": SINCE_LIMIT},
+            refusal=refused.sentence(current_locale()) if refused else None,
+            here=url_for("console.conversation", conversation_id=conversation_id),
+        )
+    return html, refused.status if refused else 200
+
+
+@allowed("conversations")
+def show_news(conversation_id: str) -> ResponseReturnValue:
+    """What has changed since turn `after` and the state `stand` that the page shows; 204 when nothing has."""
+    note_presence()
+    after = max(0, request.args.get("after", default=0, type=int))
+    shown = request.args.get("stand", "")
+    with parts().database.read() as session:
+        found = service.get_conversation(session, conversation_id)
+        fresh = service.turns_after(session, conversation_id, after)
+        if not fresh and shown == stand(found):
+            return "", 204
+        if holds(me(), found) and shown != stand(found):
+            response = make_response("", 200)  # taken in another window: the page needs its forms
+            response.headers["HX-Refresh"] = "true"
+            return response
+        heard = any(turn.speaker == "citizen" for turn in fresh)
+        said = service.turns_after(session, conversation_id)
+        return render_template(
+            "console/_news.html",
+            **common(session, found, said),
+            fresh=fresh,
+            moved=shown != stand(found),
+            suggestions=suggest(session, found, said) if heard else None,
+        )
+
+
+@allowed("conversations")
+def take(conversation_id: str) -> ResponseReturnValue:
+    """Take the conversation; when somebody else was faster, the page says who."""
+    try:
+        with parts().database.write() as session:
+            found = service.get_conversation(session, conversation_id)
+            if not holds(me(), found):
+                service.take(session, found, session.get_one(Staff, me().id), parts().clock())
+    except Refused as refused:
+        return page_with(refused, conversation_id)
+    return redirect(url_for("console.conversation", conversation_id=conversation_id))
+
+
+@allowed("conversations")
+def say(conversation_id: str) -> ResponseReturnValue:
+    """Say something to the citizen of a chat."""
+    asked_by_htmx = bool(request.headers.get("HX-Request"))
+    try:
+        with parts().database.write() as session:
+            found = service.get_conversation(session, conversation_id)
+            staff = session.get_one(Staff, me().id)
+            service.operator_says(session, found, staff, field("text"), parts().clock())
+    except Refused as refused:
+        if asked_by_htmx:
+            return refused.sentence(current_locale()), refused.status
+        return page_with(refused, conversation_id)
+    if asked_by_htmx:
+        response = make_response("", 204)
+        response.headers["HX-Trigger"] = "said"
+        return response
+    return redirect(url_for("console.conversation", conversation_id=conversation_id))
+
+
+@allowed("conversations")
+def hand_back(conversation_id: str) -> ResponseReturnValue:
+    """Give the conversation back to the assistant."""
+    try:
+        with parts().database.write() as session:
+            found = service.get_conversation(session, conversation_id)
+            service.hand_back(session, found, session.get_one(Staff, me().id), parts().clock())
+    except Refused as refused:
+        return page_with(refused, conversation_id)
+    return redirect(url_for("console.desk"))
+
+
+@allowed("conversations")
+def close(conversation_id: str) -> ResponseReturnValue:
+    """End the conversation. The page stays, so that a case can still be filed."""
+    try:
+        with parts().database.write() as session:
+            found = service.get_conversation(session, conversation_id)
+            service.close(session, found, parts().clock(), session.get_one(Staff, me().id))
+    except Refused as refused:
+        return page_with(refused, conversation_id)
+    return redirect(url_for("console.conversation", conversation_id=conversation_id))
+
+
+@allowed("conversations")
+def file_from(conversation_id: str) -> ResponseReturnValue:
+    """File a case from the conversation and tell the citizen its number; the same form sent twice files once."""
+    shared = parts()
+    draft = Draft(field("what"), field("place"), field("since"), field("contact"))
+    try:
+        key = f"{conversation_id}:operator:{form_token()}"
+        check_lengths(draft)
+        with shared.database.write() as session:
+            # Locked, so that of two clicks the second one sees the case of the first.
+            found = session.get(Conversation, conversation_id, with_for_update=True)
+            if found is None:
+                raise Refused("conversation_not_found", 404)
+            if not may_file(me(), found):
+                service.require_holder(found, session.get_one(Staff, me().id))
+            if session.scalar(select(Case.id).where(Case.filing_key == key)) is None:
+                file_and_tell(session, found, draft, key)
+    except Refused as refused:
+        if refused.status == 404:
+            raise
+        return page_with(refused, conversation_id, draft)
+    return redirect(url_for("console.conversation", conversation_id=conversation_id, _anchor="cases"))
+
+
+def file_and_tell(session: Session, found: Conversation, draft: Draft, key: str) -> None:
+    """File the case in the operator's name, and put its number into the conversation."""
+    shared = parts()
+    filing = Filing(
+        what=draft.what,
+        place=draft.place,
+        since=draft.since,
+        contact=contact_number(draft.contact),
+        channel="operator",
+        locale=found.locale,
+        conversation_id=found.id,
+        key=key,
+    )
+    actor = Actor("operator", session.get_one(Staff, me().id))
+    case = file_case(session, shared.knowledge, filing, actor, shared.clock(), shared.settings.jurisdiction)
+    service.tell(session, found, "operator_filed", shared.clock(), number=case.number)
+
+
+def page_with(refused: Refused, conversation_id: str, draft: Draft | None = None) -> ResponseReturnValue:
+    """The page with the sentence of a refusal; without a conversation there is no page to put it on."""
+    if refused.status == 404:
+        raise refused
+    return page(conversation_id, refused, draft)
+
+
+def form_token() -> str:
+    """The name of this copy of the case form. Raises Refused when the page didn't send the one it was given."""
+    token = field("form_token")
+    if not re.fullmatch(r"[\w-]{8,20}", token):
+        raise Refused("bad_request", 400)
+    return token
+
+
+def check_lengths(draft: Draft) -> None:
+    """Raises Refused for more than the record holds."""
+    limits = {"what": WHAT_LIMIT, "place": PLACE_LIMIT, "since": SINCE_LIMIT}
+    if any(len(asdict(draft)[name]) > limit for name, limit in limits.items()):
+        raise Refused("too_large")
+
+
+def holds(person: Person, found: Conversation) -> bool:
+    """Whether this person is the one who talks with the citizen now."""
+    return found.state == "operator" and found.operator_id == person.id
+
+
+def may_file(person: Person, found: Conversation) -> bool:
+    """Who holds the conversation may file from it, and may finish doing so when the citizen has already gone."""
+    return found.operator_id == person.id and found.state in ("operator", "closed")
+
+
+def stand(found: Conversation) -> str:
+    """Where the conversation stands, in the form that a page hands back with its next poll."""
+    return f"{found.state}-{found.operator_id or ''}"
+
+
+def common(session: Session, found: Conversation, said: Sequence[Turn]) -> dict[str, Any]:
+    """What the page and its updates both show."""
+    return {
+        "conversation": found,
+        "operator_name": found.operator.name if found.operator else "",
+        "turns": said,
+        "last_number": said[-1].number if said else 0,
+        "staff_names": names_of(session, said),
+        "stand": stand(found),
+        "holding": holds(me(), found),
+        "filing": may_file(me(), found),
+        "me": me(),
+        "now": parts().clock(),
+    }
+
+
+def names_of(session: Session, said: Sequence[Turn]) -> dict[int, str]:
+    """The names of the operators who spoke."""
+    ids = {turn.staff_id for turn in said if turn.staff_id}
+    return {staff.id: staff.name for staff in session.scalars(select(Staff).where(Staff.id.in_(ids)))} if ids else {}
+
+
+def suggest(session: Session, found: Conversation, said: Sequence[Turn]) -> list[Article]:
+    """The articles nearest to the citizen's last question, best first."""
+    question = last_matter(said)
+    if found.state == "closed" or not question:
+        return []
+    shared = parts()
+    articles = shared.knowledge.search(session, question, shared.clock(), limit=SUGGESTIONS).articles
+    return [article for article, _ in articles[:SUGGESTIONS]]

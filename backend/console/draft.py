@@ -1,0 +1,92 @@
+"""A first draft of a case from what was said in a conversation, for the operator to check. Pure."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from backend.conversations.models import Turn
+from backend.conversations.rules import chosen_message
+from backend.conversations.safety import asks_for_person
+from bot.catalogue import LOCALES
+from bot.client import Reply
+from bot.say import PHRASES
+
+WHAT_LIMIT = 4000
+PLACE_LIMIT = 300
+SINCE_LIMIT = 200
+
+PLACE_ASKED, SINCE_ASKED, OTHER_ASKED = (
+    frozenset(PHRASES.words(key, locale) for key in keys for locale in LOCALES)
+    for keys in (["ask_where"], ["ask_since"], ["ask_contact", "ask_contact_caller", "ask_case_number", "ask_last_digits"])
+)
+"""The bot's questions whose answers are a place, a time, or nothing that belongs into what is reported."""
+
+PLACE: Final = re.compile(
+    r"(?:.*?(?:在|住|位于))?(?P<place>\w{1,20}(?:区|县|街道|街|路|巷|胡同|花园|村|镇|栋|幢|号楼|楼|单元|号|室|广场|大厦|公园|学校|医院"
+    r"|门口|附近|旁边|对面))"
+)
+SINCE: Final = re.compile(
+    r"(?:从|自)?(?:今天|昨天|前天|今早|昨晚|上周|上个?月|去年|(?:上|这)?周[一二三四五六日天]|\d+月\d+[号日])"
+    r"(?:早上|上午|中午|下午|晚上|凌晨)?(?:开始|起|以来)?"
+    r"|(?:已经|连续)?[一二三四五六七八九十两半几\d]+个?(?:多)?(?:天|周|星期|礼拜|月|年|小时)(?:多|了|前)*"
+)
+
+
+@dataclass(frozen=True)
+class Draft:
+    """What the case form starts with."""
+
+    what: str = ""
+    place: str = ""
+    since: str = ""
+    contact: str = ""
+
+
+def draft_case(turns: Sequence[Turn], caller: str | None) -> Draft:
+    """The draft: place and time from the answers to the bot's own questions, else from the citizen's words."""
+    matters: list[str] = []
+    place, since = "", ""
+    for turn, last in said_by_citizen(turns):
+        asked = last.text if last else ""
+        if asked in PLACE_ASKED:
+            place = turn.text
+        elif asked in SINCE_ASKED:
+            since = turn.text
+        elif asked not in OTHER_ASKED:
+            matters.append(turn.text)
+    whole = "\n".join(matters)
+    return Draft(
+        what=whole[:WHAT_LIMIT],
+        place=(place or find_place(whole))[:PLACE_LIMIT],
+        since=(since or find_since(whole))[:SINCE_LIMIT],
+        contact=caller or "",
+    )
+
+
+def last_matter(turns: Sequence[Turn]) -> str:
+    """What the citizen last asked or reported; empty when nothing was said yet."""
+    return next((turn.text for turn, _ in reversed(said_by_citizen(turns))), "")
+
+
+def said_by_citizen(turns: Sequence[Turn]) -> list[tuple[Turn, Reply | None]]:
+    """What the citizen said that is more than a choice or the wish for a person, each with the bot's reply before it."""
+    said: list[tuple[Turn, Reply | None]] = []
+    last: Reply | None = None
+    for turn in turns:
+        if turn.speaker == "citizen" and not asks_for_person(turn.text) and not chosen_message(turn.text, last):
+            said.append((turn, last))
+        last = Reply.from_json(turn.reply) if turn.speaker == "bot" and turn.reply else None
+    return said
+
+
+def find_place(text: str) -> str:
+    """The first expression in `text` that looks like a place, or nothing."""
+    found = PLACE.search(text)
+    return found["place"] if found else ""
+
+
+def find_since(text: str) -> str:
+    """The first expression in `text` that looks like a time, or nothing."""
+    found = SINCE.search(text)
+    return found[0] if found else ""

@@ -1,0 +1,132 @@
+// The console's behaviour: tokens for htmx, keys, a transcript that stays at its end, forms that are sent once.
+"use strict";
+
+const byId = (id) => document.getElementById(id);
+const csrf = document.querySelector('meta[name="csrf-token"]');
+
+// --- what htmx sends and gets ---------------------------------------------------------------------------------------
+
+document.addEventListener("htmx:configRequest", (event) => {
+  if (csrf) event.detail.headers["X-CSRFToken"] = csrf.content;
+});
+
+const trouble = (shown) => {
+  byId("trouble").hidden = !shown;
+};
+document.addEventListener("htmx:sendError", () => trouble(true));
+document.addEventListener("htmx:responseError", () => trouble(true));
+document.addEventListener("htmx:afterOnLoad", (event) => {
+  if (event.detail.xhr.status < 400) trouble(false);
+});
+
+// A list that is renewed while a button is held down would swallow the click.
+let pressing = false;
+document.addEventListener("pointerdown", () => { pressing = true; });
+for (const end of ["pointerup", "pointercancel"]) {
+  document.addEventListener(end, () => setTimeout(() => { pressing = false; }, 50));
+}
+document.addEventListener("htmx:beforeSwap", (event) => {
+  if (pressing && event.detail.target.id === "lists") event.detail.shouldSwap = false;
+});
+
+// --- the queue ------------------------------------------------------------------------------------------------------
+
+const title = document.title;
+const tellQueue = () => {
+  const queue = document.querySelector('[data-testid="queue"]');
+  if (!queue) return;
+  const { count } = queue.dataset;
+  document.title = count === "0" ? title : `(${count}) ${title}`;
+  const status = byId("queue-status");
+  const sentence = status.dataset.say.replace("{count}", count);
+  if (status.textContent !== sentence) status.textContent = sentence; // read out only when the number changes
+};
+
+// --- the transcript -------------------------------------------------------------------------------------------------
+
+const transcript = byId("transcript");
+const toEnd = () => { transcript.scrollTop = transcript.scrollHeight; };
+let atEnd = true;
+if (transcript) {
+  toEnd();
+  transcript.addEventListener("scroll", () => {
+    atEnd = transcript.scrollHeight - transcript.scrollTop - transcript.clientHeight < 60;
+  });
+  addEventListener("resize", () => { if (atEnd) toEnd(); });
+}
+document.addEventListener("htmx:afterSettle", () => {
+  if (transcript && atEnd) toEnd();
+  tellQueue();
+});
+tellQueue();
+
+// --- answering ------------------------------------------------------------------------------------------------------
+
+// The box is emptied when its words are on their way, and gets them back when they did not arrive.
+const underWay = new WeakMap();
+document.addEventListener("htmx:beforeRequest", (event) => {
+  if (event.target.id !== "say") return;
+  const box = byId("say-text");
+  underWay.set(event.detail.xhr, box.value);
+  byId("say-refusal").textContent = "";
+  box.value = "";
+  atEnd = true;
+});
+document.addEventListener("htmx:afterRequest", (event) => {
+  if (event.target.id !== "say" || event.detail.xhr.status === 204) return;
+  const box = byId("say-text");
+  const lost = underWay.get(event.detail.xhr) ?? "";
+  if (box) box.value = box.value ? `${lost}\n${box.value}` : lost;
+});
+
+document.addEventListener("keydown", (event) => {
+  if (event.target.id !== "say-text" || event.key !== "Enter") return;
+  if (event.shiftKey || event.isComposing || event.keyCode === 229) return; // 229: an input method is choosing characters
+  event.preventDefault();
+  if (event.target.value.trim() && !event.repeat) event.target.form.requestSubmit();
+});
+
+document.addEventListener("click", (event) => {
+  const button = event.target.closest("[data-fill]");
+  const box = byId("say-text");
+  if (!button || !box) return;
+  box.value = box.value.trim() ? `${box.value.trim()}\n${button.dataset.fill}` : button.dataset.fill;
+  box.focus();
+});
+
+// --- forms that are sent once ---------------------------------------------------------------------------------------
+
+document.addEventListener("submit", (event) => {
+  const form = event.target;
+  if (!form.hasAttribute("data-once")) return;
+  if (form.dataset.sent) event.preventDefault();
+  form.dataset.sent = "yes";
+  form.setAttribute("aria-busy", "true");
+});
+addEventListener("pageshow", () => {
+  for (const form of document.querySelectorAll("form[data-sent]")) {
+    delete form.dataset.sent;
+    form.removeAttribute("aria-busy");
+  }
+});
+
+// --- keys -----------------------------------------------------------------------------------------------------------
+
+const step = (by) => {
+  const rows = [...document.querySelectorAll("[data-row]")];
+  const at = rows.indexOf(document.activeElement);
+  const next = at < 0 ? (by > 0 ? 0 : rows.length - 1) : at + by;
+  rows[next]?.focus();
+};
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
+  if (event.target.closest("input, textarea, select")) return;
+  if (event.key === "j") step(1);
+  if (event.key === "k") step(-1);
+  if (event.key === "/") {
+    const field = document.querySelector("[data-slash]");
+    if (!field) return;
+    event.preventDefault();
+    field.focus();
+  }
+});

@@ -1,0 +1,107 @@
+"""What the console calls roles, channels, states and acts, and how it shows times. Pure but for the request's language."""
+
+from datetime import datetime, timedelta
+
+from flask_babel import lazy_gettext
+
+from backend.cases.rules import ACTS
+from backend.cases.words import state_words
+from backend.clock import local
+from backend.locale import current_locale
+
+ROLES = {
+    "operator": lazy_gettext("坐席"),
+    "dispatcher": lazy_gettext("派单员"),
+    "agency": lazy_gettext("承办单位"),
+    "supervisor": lazy_gettext("值班长"),
+    "citizen": lazy_gettext("市民"),
+    "bot": lazy_gettext("智能助手"),
+    "line": lazy_gettext("热线系统"),
+}
+"""role of the staff, or of who else acts on a case -> what people call it."""
+
+CHANNELS = {
+    "chat": lazy_gettext("网上"),
+    "phone": lazy_gettext("电话"),
+    "operator": lazy_gettext("坐席登记"),
+    "api": lazy_gettext("接口"),
+}
+"""channel of a conversation or case -> what people call it."""
+
+LANGUAGES = {"zh": lazy_gettext("中文"), "en": lazy_gettext("英文")}
+
+CONVERSATION_STATES = {
+    "bot": lazy_gettext("智能助手服务中"),
+    "waiting": lazy_gettext("等待人工"),
+    "operator": lazy_gettext("人工服务中"),
+    "closed": lazy_gettext("已结束"),
+}
+
+DETAILS = {
+    "note": lazy_gettext("说明"),
+    "agency": lazy_gettext("承办单位"),
+    "contacted": lazy_gettext("已联系上市民"),
+    "solved": lazy_gettext("问题已解决"),
+    "satisfied": lazy_gettext("市民满意"),
+    "proposal": lazy_gettext("建议承办单位"),
+}
+"""What an act needs or keeps (cases/rules.py) -> what people call it."""
+
+ACTS_EN = {
+    "file": "File",
+    "accept": "Accept",
+    "decline": "Decline",
+    "dispatch": "Send to agency",
+    "sign": "Sign for",
+    "send_back": "Send back",
+    "reply": "Reply",
+    "answer": "Answer directly",
+    "visit": "Return visit",
+    "redo": "Send back to redo",
+    "close": "Close",
+    "withdraw": "Withdraw",
+    "add": "Add a note",
+}
+
+
+def act_words(act: str) -> str:
+    """What an act is called, on its button and in the history."""
+    if current_locale() == "en":
+        return ACTS_EN.get(act, act)
+    return "登记" if act == "file" else ACTS.get(act, act)
+
+
+def state_name(state: str) -> str:
+    """What the state of a case is called."""
+    return state_words(state, current_locale())
+
+
+def short_time(moment: datetime, now: datetime) -> str:
+    """A moment by China's clock, as short as it stays clear: 14:05, 11-23 14:05, 2025-11-23 14:05."""
+    then, today = local(moment), local(now)
+    if then.date() == today.date():
+        return f"{then:%H:%M}"
+    return f"{then:%m-%d %H:%M}" if then.year == today.year else f"{then:%Y-%m-%d %H:%M}"
+
+
+def full_time(moment: datetime) -> str:
+    """A moment by China's clock with its date."""
+    return f"{local(moment):%Y-%m-%d %H:%M}"
+
+
+def waited(span: timedelta) -> str:
+    """How long somebody has waited: 0:07, 12:30, 1:02:30."""
+    minutes, seconds = divmod(max(0, int(span.total_seconds())), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"
+
+
+def telephone(number: str) -> str:
+    """A number as it is read in China: without +86, a mobile in groups of 3, 4 and 4."""
+    digits = number.removeprefix("+86")
+    return f"{digits[:3]} {digits[3:7]} {digits[7:]}" if len(digits) == 11 and digits[0] == "1" else digits
+
+
+def masked(number: str) -> str:
+    """A number of which only the last four digits are shown."""
+    return f"•••• {number[-4:]}"
