@@ -28,7 +28,7 @@ CMD ["sh", "-c", "exec gunicorn --bind 0.0.0.0:8000 --worker-class gthread --wor
 
 FROM python:3.10-slim AS bot
 WORKDIR /line
-ENV PYTHONPATH=/line PYTHONUNBUFFERED=1 PYTHONWARNINGS=ignore::DeprecationWarning \
+ENV PYTHONPATH=/line PYTHONUNBUFFERED=1 \
     RASA_TELEMETRY_ENABLED=false RASA_CACHE_DIRECTORY=/line/var/rasa-cache \
     CUDA_VISIBLE_DEVICES=-1 TF_CPP_MIN_LOG_LEVEL=2 SQLALCHEMY_SILENCE_UBER_WARNING=1
 RUN pip install --no-cache-dir uv==0.13.9 && useradd --create-home line && mkdir var && chown line var

@@ -45,7 +45,7 @@ lock:       ## write requirements.*.lock from requirements.txt, and the browser 
 	cd backend/static && npm install --package-lock-only --ignore-scripts --omit-lockfile-registry-resolved
 
 clean:      ## remove what setup, training and tests made; the database and settings in var stay
-	rm -rf .venv .tools build backend/static/vendor var/models var/rasa-cache .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv .tools build backend/static/vendor var/models var/rasa-cache var/tmp .mypy_cache .ruff_cache .pytest_cache
 
 web bot browser:
 	@$(SETUP) $@

@@ -4,10 +4,11 @@
 development; in production the line refuses to start without it.
 """
 
+import contextlib
 import os
 import secrets
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -72,7 +73,8 @@ def load_settings() -> Settings:
     """
     environment = os.environ.get("ENVIRONMENT", "development")
     if environment == "development":
-        return Settings(**{name.lower(): value for name, value in development_secrets().items()})
+        secrets_made: dict[str, Any] = {name.lower(): value for name, value in development_secrets().items()}
+        return Settings(**secrets_made)
     missing = [name for name in SECRET_NAMES if name != "CONSOLE_PASSWORD" and not os.environ.get(name)]
     if missing:
         raise SettingsRefused(
@@ -91,10 +93,8 @@ def development_secrets() -> dict[str, str]:
         draft = SECRETS_FILE.with_suffix(f".{os.getpid()}")
         draft.write_text("".join(f"{name}={secrets.token_urlsafe(24)}\n" for name in SECRET_NAMES))
         draft.chmod(0o600)
-        try:
+        with contextlib.suppress(FileExistsError):
             os.link(draft, SECRETS_FILE)
-        except FileExistsError:
-            pass
         draft.unlink()
     kept = dict(line.split("=", 1) for line in SECRETS_FILE.read_text().splitlines() if "=" in line)
     return {name: os.environ.get(name) or kept[name] for name in SECRET_NAMES}

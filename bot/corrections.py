@@ -11,11 +11,19 @@ ITEM_WORDS = {
     "since": r"时间|日期|什么时候|哪天|time|date|since|when",
     "what": r"事情|内容|问题|情况|描述|what happened|matter|description|what",
 }
-TIME = r"今天|昨天|前天|今早|昨晚|早上|上午|中午|下午|晚上|凌晨|上周|上个?月|去年|\d+号|[一二三四五六七八九十两半几\d]+(个)?(天|周|月|年|小时|星期|礼拜)|星期|周[一二三四五六日天]|月份?|开始|today|yesterday|week|month|days?|since"
-PLACE = r"区|县|街道?|路|巷|弄|胡同|小区|花园|村|镇|乡|栋|幢|楼|单元|号|室|广场|大厦|公园|学校|医院|站|门口|附近|旁边|对面|district|street|road|building|estate"
+TIME = (
+    r"今天|昨天|前天|今早|昨晚|早上|上午|中午|下午|晚上|凌晨|上周|上个?月|去年|\d+号"
+    r"|[一二三四五六七八九十两半几\d]+(个)?(天|周|月|年|小时|星期|礼拜)|星期|周[一二三四五六日天]|月份?|开始"
+    r"|today|yesterday|week|month|days?|since"
+)
+PLACE = (
+    r"区|县|街道?|路|巷|弄|胡同|小区|花园|村|镇|乡|栋|幢|楼|单元|号|室|广场|大厦|公园|学校|医院|站"
+    r"|门口|附近|旁边|对面|district|street|road|building|estate"
+)
 DENIAL = re.compile(r"^(不对|不是|错了|说错了|搞错了|写错了|no|wrong|not right)[，,。.\s]*", re.IGNORECASE)
 NEW_VALUE = re.compile(
-    r"(?:不是[^是]{1,15}?[，,]?\s*而?是|应该是|应当是|改成|改为|换成|更正为|其实是|[，,]\s*是|^是|should be|change (?:it )?to|it is|it's)"
+    r"(?:不是[^是]{1,15}?[，,]?\s*而?是|应该是|应当是|改成|改为|换成|更正为|其实是|[，,]\s*是|^是"
+    r"|should be|change (?:it )?to|it is|it's)"
     r"(?P<value>.+)$",
     re.IGNORECASE,
 )

@@ -10,9 +10,40 @@ SPOKEN_ZH = dict(zip("0123456789", "零幺二三四五六七八九"))  # noqa: B
 
 ITEMS = ("what", "where", "since", "contact")
 
-CONFIRM_WORDS = ["对", "对的", "是", "是的", "没错", "确认", "确定", "提交", "可以", "好", "好的", "yes", "right", "correct", "confirm"]
+CONFIRM_WORDS = [
+    "对",
+    "对的",
+    "是",
+    "是的",
+    "没错",
+    "确认",
+    "确定",
+    "提交",
+    "可以",
+    "好",
+    "好的",
+    "yes",
+    "right",
+    "correct",
+    "confirm",
+]
 ANONYMOUS_WORDS = ["不留", "不用了", "不想留", "匿名吧", "anonymous"]
-CALLER_WORDS = ["可以", "好", "好的", "行", "是", "是的", "对", "就这个", "就这个号", "嗯", "yes", "ok", "okay", "this one"]
+CALLER_WORDS = [
+    "可以",
+    "好",
+    "好的",
+    "行",
+    "是",
+    "是的",
+    "对",
+    "就这个",
+    "就这个号",
+    "嗯",
+    "yes",
+    "ok",
+    "okay",
+    "this one",
+]
 
 
 def reply(key: str, locale: str, act: str = "say", expects: str = "speech", **facts: Any) -> dict[str, Any]:

@@ -76,7 +76,7 @@ class Line:
                 self.parts.bot,
                 self.parts.clock,
                 conversation_id,
-                meaning.text[: MESSAGE_LIMIT],
+                meaning.text[:MESSAGE_LIMIT],
                 message_key=f"{call_sid}:{step}",
             )
         except BotUnavailable:

@@ -3,6 +3,7 @@
 Used by the end-to-end tests and the benches. Nothing is asserted by time: `until` waits for a condition.
 """
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -70,9 +71,24 @@ class RunningLine:
         return {
             "bot": [
                 *(str(BOT_PYTHON), "-m", "rasa", "run", "-i", "127.0.0.1", "--port", str(self.bot_port)),
-                *("--model", str(self.model), "--endpoints", "bot/endpoints.yml", "--credentials", "bot/credentials.yml"),
+                *(
+                    "--model",
+                    str(self.model),
+                    "--endpoints",
+                    "bot/endpoints.yml",
+                    "--credentials",
+                    "bot/credentials.yml",
+                ),
             ],
-            "actions": [str(BOT_PYTHON), "-m", "rasa_sdk", "--actions", "bot.actions", "--port", str(self.actions_port)],
+            "actions": [
+                str(BOT_PYTHON),
+                "-m",
+                "rasa_sdk",
+                "--actions",
+                "bot.actions",
+                "--port",
+                str(self.actions_port),
+            ],
             "web": [
                 *(str(WEB_PYTHON), "-m", "gunicorn", "--bind", f"127.0.0.1:{self.port}", "--no-control-socket"),
                 *("--worker-class", "gthread", "--threads", "32", "backend.app:create_app()"),
@@ -109,10 +125,8 @@ class RunningLine:
     def stop(self, name: str, how: signal.Signals = signal.SIGKILL) -> None:
         """End one of the processes with all its children."""
         process = self.processes.pop(name)
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, how)
-        except ProcessLookupError:
-            pass
         process.wait()
 
     def health(self) -> tuple[int, dict[str, bool]]:

@@ -61,9 +61,7 @@ def file_case(body: dict[str, Any]) -> dict[str, Any]:
             key=body["key"],
         )
         actor = Actor("bot" if conversation else "citizen")
-        case = service.file_case(
-            session, shared.knowledge, filing, actor, shared.clock(), shared.settings.jurisdiction
-        )
+        case = service.file_case(session, shared.knowledge, filing, actor, shared.clock(), shared.settings.jurisdiction)
         return case_json(case)
 
 

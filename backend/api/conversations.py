@@ -97,5 +97,3 @@ def feedback(body: dict[str, Any], conversation_id: str) -> dict[str, Any]:
     with shared.database.write() as session:
         conversation = service.get_conversation(session, conversation_id)
         return answers.take_feedback(session, conversation, body["solved"], shared.clock).to_json()
-
-

@@ -40,7 +40,8 @@ class Case(Base):
     category: Mapped[Category] = relationship()
     history: Mapped[list["CaseEvent"]] = relationship(order_by="CaseEvent.number", back_populates="case")
 
-    __mapper_args__ = {"version_id_col": version}  # two people acting at once: one success, one refusal
+    # Two people acting at once: one success, one refusal.
+    __mapper_args__ = {"version_id_col": version}  # noqa: RUF012  # SQLAlchemy reads it from the class
 
 
 class CaseEvent(Base):

@@ -24,9 +24,7 @@ class Proposal:
     certainty: float
 
 
-def propose(
-    nearest: tuple[str, str] | None, certainty: float, place: str, agencies: Iterable[Agency]
-) -> Proposal:
+def propose(nearest: tuple[str, str] | None, certainty: float, place: str, agencies: Iterable[Agency]) -> Proposal:
     """Propose category and agency from the nearest article's (category, agency), how sure the search is of it, and the
     place in the citizen's own words."""
     if nearest is None or certainty < SURE_ENOUGH:
@@ -37,9 +35,7 @@ def propose(
         (
             agency
             for agency in known
-            if agency.level == 2
-            and agency.parent_code == city_agency
-            and is_named(agency.district, place)
+            if agency.level == 2 and agency.parent_code == city_agency and is_named(agency.district, place)
         ),
         None,
     )

@@ -111,9 +111,7 @@ def next_number(session: Session, now: datetime) -> str:
     return make_number(year, serial)
 
 
-def act_on(
-    session: Session, number: str, act: str, actor: Actor, details: Mapping[str, Any], now: datetime
-) -> Case:
+def act_on(session: Session, number: str, act: str, actor: Actor, details: Mapping[str, Any], now: datetime) -> Case:
     """Do `act` to the case, if the table allows it. Raises Refused with the reason otherwise, and when somebody else
     changed the case meanwhile (409)."""
     case = get_case(session, number)

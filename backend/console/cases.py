@@ -1,19 +1,19 @@
-"""Cases on the screens of operators, dispatchers, agencies and supervisors: the list, one case, the acts of its life."""
+"""Cases on the screens of everybody who works them: the list, one case, the acts of its life."""
 
 from datetime import datetime
 from typing import Any, Final
 
 from flask import redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from backend.cases import service
-from backend.cases.models import Case, CaseEvent
+from backend.cases.models import Case
 from backend.cases.rules import possible_acts
 from backend.cases.service import Actor
 from backend.console.forms import field
 from backend.console.log_in import Person, allowed, me
+from backend.console.people import staff_names
 from backend.directory.models import Agency, Staff
 from backend.directory.service import agencies
 from backend.errors import Refused
@@ -100,7 +100,7 @@ def page(number: str, refused: Refused | None = None, tried: str = "") -> Respon
             ask_twice=ASK_TWICE,
             agency_groups=by_district(every_agency),
             agency_names={agency.code: agency.name for agency in every_agency},
-            staff_names=staff_names(session, found.history),
+            staff_names=staff_names(session, (event.staff_id for event in found.history)),
             tried=tried,
             typed=request.form,
             refusal=refused.sentence(current_locale()) if refused else None,
@@ -135,12 +135,6 @@ def details_of_form() -> dict[str, Any]:
     if any(details.get(name, "") not in ("", "yes", "no") for name in ANSWERS):
         raise Refused("bad_request", 400)
     return details
-
-
-def staff_names(session: Session, history: list[CaseEvent]) -> dict[int, str]:
-    """The names of the staff who acted on the case."""
-    ids = {event.staff_id for event in history if event.staff_id}
-    return {staff.id: staff.name for staff in session.scalars(select(Staff).where(Staff.id.in_(ids)))} if ids else {}
 
 
 def by_district(every_agency: list[Agency]) -> list[tuple[str, list[Agency]]]:

@@ -17,6 +17,7 @@ from backend.console.desk import note_presence
 from backend.console.draft import PLACE_LIMIT, SINCE_LIMIT, WHAT_LIMIT, Draft, draft_case, last_matter
 from backend.console.forms import field
 from backend.console.log_in import Person, allowed, me
+from backend.console.people import staff_names
 from backend.conversations import service
 from backend.conversations.models import Conversation, Turn
 from backend.directory.models import Staff
@@ -224,19 +225,13 @@ def common(session: Session, found: Conversation, said: Sequence[Turn]) -> dict[
         "operator_name": found.operator.name if found.operator else "",
         "turns": said,
         "last_number": said[-1].number if said else 0,
-        "staff_names": names_of(session, said),
+        "staff_names": staff_names(session, (turn.staff_id for turn in said)),
         "stand": stand(found),
         "holding": holds(me(), found),
         "filing": may_file(me(), found),
         "me": me(),
         "now": parts().clock(),
     }
-
-
-def names_of(session: Session, said: Sequence[Turn]) -> dict[int, str]:
-    """The names of the operators who spoke."""
-    ids = {turn.staff_id for turn in said if turn.staff_id}
-    return {staff.id: staff.name for staff in session.scalars(select(Staff).where(Staff.id.in_(ids)))} if ids else {}
 
 
 def suggest(session: Session, found: Conversation, said: Sequence[Turn]) -> list[Article]:

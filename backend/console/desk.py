@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from backend.console.log_in import allowed, me
 from backend.conversations import service
 from backend.conversations.models import Conversation, Turn
+from backend.conversations.safety import person_words
 from backend.directory.models import Staff
 from backend.directory.rules import PRESENCE_LASTS
 from backend.directory.service import mark_seen
@@ -97,10 +98,11 @@ def rows(session: Session, conversations: Sequence[Conversation], now: datetime)
 
 
 def last_sentences(session: Session, conversation_ids: Iterable[str]) -> dict[str, str]:
-    """What the citizen said last in each of these conversations."""
+    """What the citizen said last in each of these conversations, the mere wish for a person aside."""
     latest = (
         select(Turn.conversation_id, func.max(Turn.number).label("number"))
         .where(Turn.conversation_id.in_(conversation_ids), Turn.speaker == "citizen")
+        .where(Turn.text.not_in(person_words()))
         .group_by(Turn.conversation_id)
         .subquery()
     )

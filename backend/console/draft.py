@@ -18,7 +18,11 @@ SINCE_LIMIT = 200
 
 PLACE_ASKED, SINCE_ASKED, OTHER_ASKED = (
     frozenset(PHRASES.words(key, locale) for key in keys for locale in LOCALES)
-    for keys in (["ask_where"], ["ask_since"], ["ask_contact", "ask_contact_caller", "ask_case_number", "ask_last_digits"])
+    for keys in (
+        ["ask_where"],
+        ["ask_since"],
+        ["ask_contact", "ask_contact_caller", "ask_case_number", "ask_last_digits"],
+    )
 )
 """The bot's questions whose answers are a place, a time, or nothing that belongs into what is reported."""
 
@@ -45,17 +49,13 @@ class Draft:
 
 def draft_case(turns: Sequence[Turn], caller: str | None) -> Draft:
     """The draft: place and time from the answers to the bot's own questions, else from the citizen's words."""
-    matters: list[str] = []
-    place, since = "", ""
-    for turn, last in said_by_citizen(turns):
-        asked = last.text if last else ""
+    place = since = ""
+    for text, asked in said_by_citizen(turns):
         if asked in PLACE_ASKED:
-            place = turn.text
+            place = text
         elif asked in SINCE_ASKED:
-            since = turn.text
-        elif asked not in OTHER_ASKED:
-            matters.append(turn.text)
-    whole = "\n".join(matters)
+            since = text
+    whole = "\n".join(matters(turns))
     return Draft(
         what=whole[:WHAT_LIMIT],
         place=(place or find_place(whole))[:PLACE_LIMIT],
@@ -66,18 +66,29 @@ def draft_case(turns: Sequence[Turn], caller: str | None) -> Draft:
 
 def last_matter(turns: Sequence[Turn]) -> str:
     """What the citizen last asked or reported; empty when nothing was said yet."""
-    return next((turn.text for turn, _ in reversed(said_by_citizen(turns))), "")
+    return next(reversed(matters(turns)), "")
 
 
-def said_by_citizen(turns: Sequence[Turn]) -> list[tuple[Turn, Reply | None]]:
-    """What the citizen said that is more than a choice or the wish for a person, each with the bot's reply before it."""
-    said: list[tuple[Turn, Reply | None]] = []
+def matters(turns: Sequence[Turn]) -> list[str]:
+    """What the citizen asked or reported of their own accord, not as an answer to the bot's questions."""
+    details = PLACE_ASKED | SINCE_ASKED | OTHER_ASKED
+    return [text for text, asked in said_by_citizen(turns) if asked not in details]
+
+
+def said_by_citizen(turns: Sequence[Turn]) -> list[tuple[str, str]]:
+    """What the citizen said that is more than a choice or the wish for a person, each with the bot's words before."""
+    said: list[tuple[str, str]] = []
     last: Reply | None = None
     for turn in turns:
-        if turn.speaker == "citizen" and not asks_for_person(turn.text) and not chosen_message(turn.text, last):
-            said.append((turn, last))
+        if turn.speaker == "citizen" and says_something(turn.text, last):
+            said.append((turn.text, last.text if last else ""))
         last = Reply.from_json(turn.reply) if turn.speaker == "bot" and turn.reply else None
     return said
+
+
+def says_something(text: str, last: Reply | None) -> bool:
+    """Whether `text` is more than the choice of something that the bot offered, or the wish for a person."""
+    return not asks_for_person(text) and chosen_message(text, last) is None
 
 
 def find_place(text: str) -> str:

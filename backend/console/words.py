@@ -1,4 +1,4 @@
-"""What the console calls roles, channels, states and acts, and how it shows times. Pure but for the request's language."""
+"""What the console calls roles, channels, states and acts, and how times are shown."""
 
 from datetime import datetime, timedelta
 

@@ -16,9 +16,54 @@ from backend.knowledge.rules import CLARIFY_AMONG
 from backend.knowledge.service import Knowledge, log_gap
 from bot.client import Choice, Reply, Source
 
-YES_WORDS = ("是", "是的", "对", "对的", "解决", "解决了", "好了", "可以了", "知道了", "明白了", "清楚了", "yes", "it did", "solved")
-NO_WORDS = ("不", "不是", "没有", "没", "没解决", "没有解决", "不行", "还没有", "没用", "no", "not really", "it did not")
-FILE_WORDS = ("登记", "好", "好的", "行", "可以", "要", "是", "是的", "帮我登记", "登记一下", "要登记", "file", "yes", "ok", "okay", "file it")
+YES_WORDS = (
+    "是",
+    "是的",
+    "对",
+    "对的",
+    "解决",
+    "解决了",
+    "好了",
+    "可以了",
+    "知道了",
+    "明白了",
+    "清楚了",
+    "yes",
+    "it did",
+    "solved",
+)
+NO_WORDS = (
+    "不",
+    "不是",
+    "没有",
+    "没",
+    "没解决",
+    "没有解决",
+    "不行",
+    "还没有",
+    "没用",
+    "no",
+    "not really",
+    "it did not",
+)
+FILE_WORDS = (
+    "登记",
+    "好",
+    "好的",
+    "行",
+    "可以",
+    "要",
+    "是",
+    "是的",
+    "帮我登记",
+    "登记一下",
+    "要登记",
+    "file",
+    "yes",
+    "ok",
+    "okay",
+    "file it",
+)
 NONE_WORDS = ("都不是", "都不对", "不是", "没有", "neither", "none", "no")
 
 
@@ -164,8 +209,6 @@ def last_question(session: Session, conversation: Conversation) -> str:
         (turn.number for turn in reversed(turns_after(session, conversation.id)) if turn.speaker == "bot"), 0
     )
     questions: list[Turn] = [
-        turn
-        for turn in turns_after(session, conversation.id)
-        if turn.speaker == "citizen" and turn.number < answered
+        turn for turn in turns_after(session, conversation.id) if turn.speaker == "citizen" and turn.number < answered
     ]
     return questions[-1].text if questions else ""

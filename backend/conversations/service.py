@@ -346,7 +346,6 @@ def citizen_words(session: Session, conversation: Conversation) -> str:
     return "\n".join(turn.text for turn in turns_after(session, conversation.id) if turn.speaker == "citizen")
 
 
-
 def last_words(session: Session, conversation: Conversation) -> str:
     """What the citizen said last."""
     said = [turn.text for turn in turns_after(session, conversation.id) if turn.speaker == "citizen"]

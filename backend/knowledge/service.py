@@ -58,7 +58,8 @@ class Knowledge:
 
     def _loaded(self, session: Session) -> Loaded:
         number = session.scalar(select(KnowledgeVersion.number)) or 0
-        return self._current.at(number, lambda: load_published(session))
+        loaded: Loaded = self._current.at(number, lambda: load_published(session))
+        return loaded
 
 
 def load_published(session: Session) -> Loaded:
@@ -98,7 +99,5 @@ def log_gap(
 ) -> None:
     """Keep a question that got no answer (`unknown`) or whose answer didn't help (`unsolved`) for the editors."""
     session.add(
-        Gap(
-            conversation_id=conversation_id, question=question, reason=reason, article_id=article_id, asked_at=now
-        )
+        Gap(conversation_id=conversation_id, question=question, reason=reason, article_id=article_id, asked_at=now)
     )

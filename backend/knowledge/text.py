@@ -1,5 +1,6 @@
 """Text as search compares it: one width, one case, without the politeness and hesitation of speech. Pure."""
 
+import itertools
 import re
 import unicodedata
 
@@ -28,4 +29,4 @@ def grams(text: str) -> list[str]:
             found += [run[begin : begin + length] for begin in range(len(run) - length + 1)]
     words = re.findall(r"[a-z0-9]+", text)
     stems = [word.rstrip("s") if len(word) > 3 else word for word in words]
-    return found + stems + [f"{one} {two}" for one, two in zip(stems, stems[1:], strict=False)]
+    return found + stems + [f"{one} {two}" for one, two in itertools.pairwise(stems)]

@@ -2,10 +2,6 @@
 
 from alembic import context
 
-import backend.cases.models
-import backend.conversations.models
-import backend.directory.models
-import backend.knowledge.models
 import ivr.models  # noqa: F401  # the imports register the tables
 from backend.database import Base, make_engine
 from backend.settings import load_settings

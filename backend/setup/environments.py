@@ -112,14 +112,10 @@ def _contents(item: Path | str) -> Iterator[tuple[str, bytes]]:
 # --- commands, disk, settings -------------------------------------------------------------------------------------
 
 
-def run(
-    what: str, command: Sequence[str | Path], env: Mapping[str, str] | None = None, cwd: Path = ROOT
-) -> None:
+def run(what: str, command: Sequence[str | Path], env: Mapping[str, str] | None = None, cwd: Path = ROOT) -> None:
     """Run a command with its progress on the screen; if it fails, say what failed, or that the disk is full."""
     try:
-        status = subprocess.run(
-            [str(part) for part in command], cwd=cwd, env=dict(env or os.environ)
-        ).returncode
+        status = subprocess.run([str(part) for part in command], cwd=cwd, env=dict(env or os.environ)).returncode
     except OSError as error:
         raise Problem(
             f"{what}：无法运行 {command[0]}（{error}）", f"{what}: can't run {command[0]} ({error})"
@@ -189,7 +185,7 @@ def uv_environment() -> dict[str, str]:
 
 
 def system_certificates() -> dict[str, str]:
-    """Return the environment with which uv and npm trust whom the system trusts: a city's network may have its own CA."""
+    """Return the environment in which uv and npm trust whom the system trusts: a city's network may have its own CA."""
     if not SYSTEM_CERTIFICATES.exists():
         return dict(os.environ)
     return {"UV_SYSTEM_CERTS": "true", "NODE_EXTRA_CA_CERTS": str(SYSTEM_CERTIFICATES), **os.environ}
@@ -235,9 +231,7 @@ def download_uv(target: Path) -> None:
         fetch(project).decode(),
     )
     system = {"Linux": "manylinux", "Darwin": "macosx"}.get(platform.system(), "?")
-    fitting = [
-        (url, sha) for url, sha in links if system in url and url.endswith(f"_{platform.machine()}.whl")
-    ]
+    fitting = [(url, sha) for url, sha in links if system in url and url.endswith(f"_{platform.machine()}.whl")]
     if not fitting:
         machine = f"{platform.system()} {platform.machine()}"
         raise Problem(f"{project} 没有适合 {machine} 的 uv", f"{project} has no uv for {machine}")

@@ -31,7 +31,7 @@ from backend.setup.environments import (
     say,
     setting,
 )
-from backend.setup.train import RASA_ENVIRONMENT
+from backend.setup.train import rasa_environment
 
 LOGS = ROOT / "var" / "log"
 START_SECONDS = 180  # a slow machine loads TensorFlow for a minute
@@ -77,9 +77,7 @@ def read_settings() -> Settings:
         chinese, _, english = str(refusal).partition(" / ")
         raise Problem(chinese, english) from None
     except ValidationError as error:
-        wrong = "; ".join(
-            f"{'.'.join(map(str, each['loc'])).upper()}: {each['msg']}" for each in error.errors()
-        )
+        wrong = "; ".join(f"{'.'.join(map(str, each['loc'])).upper()}: {each['msg']}" for each in error.errors())
         raise Problem(f"设置有误：{wrong}", f"wrong settings: {wrong}") from None
 
 
@@ -119,7 +117,7 @@ def start_supervisor(settings: Settings) -> "subprocess.Popen[bytes]":
     workers = "1" if settings.database_url.startswith("sqlite") else setting("WEB_WORKERS") or "1"
     environment = {
         **os.environ,
-        **RASA_ENVIRONMENT,
+        **rasa_environment(),
         "PORT": str(settings.port),
         "BOT_PORT": str(settings.bot_port),
         "ACTIONS_PORT": str(settings.actions_port),
@@ -212,9 +210,7 @@ def wait_until_healthy(supervisor: "subprocess.Popen[bytes]", ports: Ports) -> f
         if status == 200:
             return passed
         if passed >= next_word:
-            waiting = [program for program, (_, port) in ports.items() if not is_listening(port)] or [
-                "/health"
-            ]
+            waiting = [program for program, (_, port) in ports.items() if not is_listening(port)] or ["/health"]
             names = ", ".join(waiting)
             say(f"等待 {names}，{passed:.0f} 秒", f"waiting for {names}, {passed:.0f} s")
             next_word += 5
@@ -227,9 +223,7 @@ def wait_until_healthy(supervisor: "subprocess.Popen[bytes]", ports: Ports) -> f
 
 def supervisor_gone() -> Problem:
     """Say that supervisord ended although nobody told it to."""
-    return Problem(
-        "supervisord 自行结束，见 var/log/supervisord.log", "supervisord ended, see var/log/supervisord.log"
-    )
+    return Problem("supervisord 自行结束，见 var/log/supervisord.log", "supervisord ended, see var/log/supervisord.log")
 
 
 def log_since(log: Path, start: int = 0) -> str:

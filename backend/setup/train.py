@@ -6,17 +6,22 @@ from backend.setup.environments import BOT, ROOT, Stamp, check_room, plainly, ru
 
 MODEL = ROOT / "var" / "models" / "line.tar.gz"
 
-# What Rasa and TensorFlow need to be told in each of their processes: send nothing home, look for no graphics card.
-RASA_ENVIRONMENT = {
-    "PYTHONPATH": str(ROOT),
-    "PYTHONUNBUFFERED": "1",
-    "PYTHONWARNINGS": "ignore::DeprecationWarning",  # of libraries that Rasa pins; nobody here can act on them
-    "RASA_TELEMETRY_ENABLED": "false",
-    "RASA_CACHE_DIRECTORY": str(ROOT / "var" / "rasa-cache"),
-    "CUDA_VISIBLE_DEVICES": "-1",
-    "TF_CPP_MIN_LOG_LEVEL": "2",
-    "SQLALCHEMY_SILENCE_UBER_WARNING": "1",  # Rasa's tables are for SQLAlchemy 1.4, and its lock file has that
-}
+
+def rasa_environment() -> dict[str, str]:
+    """Return what Rasa and TensorFlow are to be told in each process: send nothing home, look for no graphics card."""
+    # jieba keeps its dictionary as executable data in the folder for temporary files; /tmp is everybody's.
+    temporary = ROOT / "var" / "tmp"
+    temporary.mkdir(parents=True, exist_ok=True)
+    return {
+        "PYTHONPATH": str(ROOT),
+        "PYTHONUNBUFFERED": "1",
+        "TMPDIR": str(temporary),
+        "RASA_TELEMETRY_ENABLED": "false",
+        "RASA_CACHE_DIRECTORY": str(ROOT / "var" / "rasa-cache"),
+        "CUDA_VISIBLE_DEVICES": "-1",
+        "TF_CPP_MIN_LOG_LEVEL": "2",
+        "SQLALCHEMY_SILENCE_UBER_WARNING": "1",  # Rasa's tables are for SQLAlchemy 1.4, and its lock file has that
+    }
 
 
 def train() -> None:
@@ -36,7 +41,7 @@ def train() -> None:
     python = BOT / "bin" / "python"
     inputs = ["--config", "bot/config.yml", "--domain", "bot/domain.yml", "--data", "nlu_data/dialogue"]
     output = ["--out", str(MODEL.parent), "--fixed-model-name", "line"]
-    run("rasa train", [python, "-m", "rasa", "train", *inputs, *output], {**os.environ, **RASA_ENVIRONMENT})
+    run("rasa train", [python, "-m", "rasa", "train", *inputs, *output], {**os.environ, **rasa_environment()})
     stamp.keep()
 
 

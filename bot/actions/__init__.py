@@ -137,8 +137,12 @@ class LookUp(Action):
         if status == 200:
             reply = say.reply("case_state", locale, **case)
         else:
-            reply = {"text": case["message"], "speech": case["message"], "act": "say", "expects": "speech", "choices": []}
+            reply = {
+                "text": case["message"],
+                "speech": case["message"],
+                "act": "say",
+                "expects": "speech",
+                "choices": [],
+            }
         dispatcher.utter_message(json_message=reply)
         return [SlotSet("case_number", None), SlotSet("last_digits", None)]
-
-

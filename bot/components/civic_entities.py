@@ -24,7 +24,7 @@ def find_problem(text: str) -> str | None:
     wish = REPORTING.match(text)
     if wish is None:
         return None
-    rest = text[wish.end() :].strip(" ，。,.:：、的吧啊呢谢谢")
+    rest = text[wish.end() :].strip(" ，。,.:：、的吧啊呢")
     return rest if len(rest) >= SHORTEST_MATTER else None
 
 

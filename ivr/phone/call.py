@@ -44,9 +44,7 @@ MAX_QUEUE_SIZE = "1000"
 DEFAULT_WAIT_URL = "http://s3.amazonaws.com/com.twilio.sounds.music/index.xml"
 DEFAULT_WAIT_TWIML = f"<Response><Play>{DEFAULT_WAIT_URL}</Play></Response>"
 
-Status = Literal[
-    "new", "talking", "listening", "recording", "paused", "queued", "dialling", "connected", "ended"
-]
+Status = Literal["new", "talking", "listening", "recording", "paused", "queued", "dialling", "connected", "ended"]
 DialFailure = Literal["no-answer", "busy", "failed"]
 REASON_OF_REJECT = {"rejected": "no-answer", "busy": "busy"}  # reason -> CallStatus
 
@@ -462,9 +460,7 @@ class PracticeCall:
         verb = self._verb()
         seconds = self._seconds_since(self.state.act_started_at)
         if self.state.status == "recording" and seconds:
-            self._notify(
-                self._url_of(verb, "action"), verb.get("method", "POST"), self._recorded(seconds, "hangup")
-            )
+            self._notify(self._url_of(verb, "action"), verb.get("method", "POST"), self._recorded(seconds, "hangup"))
         elif self.state.status in ("dialling", "connected") and not self.state.queue and verb.get("action"):
             result = "completed" if self.state.status == "connected" else "no-answer"
             self._notify(self._url_of(verb, "action"), verb.get("method", "POST"), self._dialled(result))
@@ -942,7 +938,5 @@ def _dialling(dial: Element) -> Dialling:
     """Who is rung: the number in the Dial itself, or its nouns."""
     if not dial.children:
         return Dialling("number", dial.text)
-    names = [
-        noun.text or next(c.text for c in noun.children if c.name == "Identity") for noun in dial.children
-    ]
+    names = [noun.text or next(c.text for c in noun.children if c.name == "Identity") for noun in dial.children]
     return Dialling(dial.children[0].name.lower(), ", ".join(names))

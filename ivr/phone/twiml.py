@@ -372,9 +372,7 @@ ELEMENTS: dict[str, Spec] = {
 
 VERBS: dict[Context, frozenset[str]] = {
     # Leave has a meaning only for a caller who is in a queue (docs/voice/twiml/leave).
-    "call": frozenset(
-        {"Say", "Play", "Pause", "Gather", "Record", "Redirect", "Hangup", "Reject", "Enqueue", "Dial"}
-    ),
+    "call": frozenset({"Say", "Play", "Pause", "Gather", "Record", "Redirect", "Hangup", "Reject", "Enqueue", "Dial"}),
     # docs/voice/twiml/enqueue#attributes-waitUrl
     "wait": frozenset({"Say", "Play", "Pause", "Gather", "Redirect", "Hangup", "Leave"}),
 }
@@ -428,9 +426,7 @@ def _decode(body: bytes | str) -> str:
     try:
         raw = body.encode("utf-8") if isinstance(body, str) else body
         if len(raw) > MAX_BODY_BYTES:
-            raise TwimlRefused(
-                BODY_TOO_LARGE, f"the document has {len(raw)} bytes, the limit is {MAX_BODY_BYTES}"
-            )
+            raise TwimlRefused(BODY_TOO_LARGE, f"the document has {len(raw)} bytes, the limit is {MAX_BODY_BYTES}")
         return raw.decode("utf-8")
     except UnicodeError as error:
         raise TwimlRefused(NOT_XML, f"the document is not UTF-8: {error}") from error
@@ -535,9 +531,7 @@ def _spoken(node: XmlElement, attributes: Mapping[str, str]) -> str:
     voice = attributes.get("voice", "")
     most = SAY_MAX_BYTES.get(voice.partition(".")[0], SAY_MAX_BYTES_BASIC)
     if len(text.encode("utf-8")) > most or len(quote(text, safe="")) > SAY_MAX_URL_ENCODED:
-        raise TwimlRefused(
-            SAY_TOO_LONG, f"<Say> has {len(text)} characters, more than this voice takes at once"
-        )
+        raise TwimlRefused(SAY_TOO_LONG, f"<Say> has {len(text)} characters, more than this voice takes at once")
     if len(node) and voice in BASIC_VOICES:
         raise TwimlRefused(SCHEMA, f"the voice {voice!r} speaks no SSML")
     return text

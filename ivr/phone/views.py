@@ -69,9 +69,7 @@ def make_phone_blueprint(settings: PhoneSettings, transport: Transport | None = 
     """
     if settings.environment == "production":
         raise RuntimeError("the practice phone is for development and tests only")
-    blueprint = Blueprint(
-        "phone", __name__, url_prefix="/phone", template_folder="templates", static_folder="static"
-    )
+    blueprint = Blueprint("phone", __name__, url_prefix="/phone", template_folder="templates", static_folder="static")
     serializer = URLSafeSerializer(settings.secret_key, salt="practice-phone")
     line = transport or HttpTransport()
 
@@ -89,9 +87,7 @@ def make_phone_blueprint(settings: PhoneSettings, transport: Transport | None = 
     def step() -> ResponseReturnValue:
         try:
             state, act = _read_step()
-            call = (
-                _start(settings, line, act) if state is None else _resume(settings, line, serializer, state)
-            )
+            call = _start(settings, line, act) if state is None else _resume(settings, line, serializer, state)
             answer = _take_step(call, act)
         except BadStep as fault:
             return jsonify(code=fault.code, message=fault.message), HTTPStatus.BAD_REQUEST
@@ -152,9 +148,7 @@ def _start(settings: PhoneSettings, line: Transport, act: dict[str, Any]) -> Pra
     )
 
 
-def _resume(
-    settings: PhoneSettings, line: Transport, serializer: URLSafeSerializer, token: str
-) -> PracticeCall:
+def _resume(settings: PhoneSettings, line: Transport, serializer: URLSafeSerializer, token: str) -> PracticeCall:
     """The call whose state this is. Raises BadStep for a state that is not ours, or is another line's."""
     try:
         state = CallState.from_dict(serializer.loads(token))

@@ -29,7 +29,8 @@ def test_telephone_numbers_are_found_as_people_say_them(said: str, number: str |
 
 
 @pytest.mark.parametrize(
-    ("said", "digits"), [("尾号一二三四", "1234"), ("5678", "5678"), ("12 34", "1234"), ("13800001234", None), ("三号楼", None)]
+    ("said", "digits"),
+    [("尾号一二三四", "1234"), ("5678", "5678"), ("12 34", "1234"), ("13800001234", None), ("三号楼", None)],
 )
 def test_last_digits_are_found(said: str, digits: str | None) -> None:
     assert find_last_digits(said) == digits
@@ -56,7 +57,9 @@ def test_no_text_breaks_the_reading_of_digits(text: str) -> None:
         ("no, it is building 3", "where", "building 3"),
     ],
 )
-def test_a_correction_names_its_item_or_is_guessed_from_its_value(said: str, item: str | None, value: str | None) -> None:
+def test_a_correction_names_its_item_or_is_guessed_from_its_value(
+    said: str, item: str | None, value: str | None
+) -> None:
     assert read_correction(said) == Correction(item, value)
 
 

@@ -60,8 +60,11 @@ def test_a_case_can_be_closed_when_nobody_could_be_reached() -> None:
 
 
 @given(st.lists(st.tuples(st.sampled_from(sorted(ACTS)), st.sampled_from(ROLES)), max_size=40))
-def test_any_row_of_acts_leaves_a_case_in_a_known_state_and_never_leaves_a_final_one(acts: list[tuple[str, str]]) -> None:
-    state, history = "filed", []
+def test_any_row_of_acts_leaves_a_case_in_a_known_state_and_never_leaves_a_final_one(
+    acts: list[tuple[str, str]],
+) -> None:
+    state = "filed"
+    history: list[tuple[str, Any]] = []
     for act, role in acts:
         outcome = decide(state, act, role, FULL, tuple(history))
         if isinstance(outcome, Refusal):

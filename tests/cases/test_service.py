@@ -1,5 +1,6 @@
 """Filing, acting, looking up: on SQLite and PostgreSQL."""
 
+import itertools
 import threading
 
 import pytest
@@ -83,7 +84,7 @@ def test_a_case_goes_from_filed_to_closed_through_every_desk(database: Database,
         assert [event.to_state for event in history] == [
             "filed", "accepted", "dispatched", "signed", "replied", "visited", "closed",
         ]  # fmt: skip
-        assert all(one.to_state == two.from_state for one, two in zip(history, history[1:], strict=False))
+        assert all(one.to_state == two.from_state for one, two in itertools.pairwise(history))
 
 
 def test_a_refused_act_changes_nothing(database: Database, clock: StandingClock) -> None:

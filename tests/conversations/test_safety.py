@@ -54,7 +54,9 @@ def test_a_denied_or_merely_feared_danger_is_no_danger(said: str) -> None:
     assert find_danger(said) is None
 
 
-@pytest.mark.parametrize("said", ["人工", "转人工", "嗯，转人工吧。", "请转人工", "人工服务", "Operator", "a real person please"])
+@pytest.mark.parametrize(
+    "said", ["人工", "转人工", "嗯，转人工吧。", "请转人工", "人工服务", "Operator", "a real person please"]
+)
 def test_the_wish_for_a_person_is_understood_without_the_bot(said: str) -> None:
     assert asks_for_person(said)
 

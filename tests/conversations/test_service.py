@@ -88,9 +88,7 @@ def test_a_person_is_called_although_the_bot_is_down(database: Database, clock: 
     assert say(database, nobody, clock, conversation, "转人工").state == "waiting"
 
 
-def test_what_was_said_is_kept_when_only_the_bot_could_have_answered(
-    database: Database, clock: StandingClock
-) -> None:
+def test_what_was_said_is_kept_when_only_the_bot_could_have_answered(database: Database, clock: StandingClock) -> None:
     conversation = opened(database, clock)
     nobody = RasaBot(f"http://127.0.0.1:{closed_port()}", "token", timeout=1)
     with pytest.raises(BotUnavailable):
@@ -193,9 +191,7 @@ def test_the_queue_goes_by_waiting_time(database: Database, clock: StandingClock
         assert service.position(session, last) == 3
 
 
-def test_a_closed_conversation_takes_no_more_messages(
-    database: Database, clock: StandingClock, bot: ParrotBot
-) -> None:
+def test_a_closed_conversation_takes_no_more_messages(database: Database, clock: StandingClock, bot: ParrotBot) -> None:
     conversation = opened(database, clock)
     with database.write() as session:
         service.close(session, service.get_conversation(session, conversation), clock())

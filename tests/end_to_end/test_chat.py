@@ -149,7 +149,9 @@ def test_english_is_answered_in_english(line: RunningLine) -> None:
     assert not re.search("[一-鿿]", text_of(replies))
 
 
-@pytest.mark.parametrize("said", ["/restart", '/affirm{"a": 1}', "/session_start", "//deny", "'; DROP TABLE cases; --", "😀" * 50])
+@pytest.mark.parametrize(
+    "said", ["/restart", '/affirm{"a": 1}', "/session_start", "//deny", "'; DROP TABLE cases; --", "😀" * 50]
+)
 def test_nothing_that_a_citizen_types_is_a_command_to_the_bot(line: RunningLine, said: str) -> None:
     chat = line.chat()
     assert chat.say(said)

@@ -33,7 +33,12 @@ def test_speech_keys_and_silence_mean_what_callers_expect(heard: Heard, last: Re
     assert understand(heard, last) == meaning
 
 
-@given(st.text(), st.floats(allow_nan=True), st.text(alphabet="0123456789*#", max_size=40), st.sampled_from([None, CHOICE, NUMBER]))
+@given(
+    st.text(),
+    st.floats(allow_nan=True),
+    st.text(alphabet="0123456789*#", max_size=40),
+    st.sampled_from([None, CHOICE, NUMBER]),
+)
 def test_whatever_is_heard_means_something(speech: str, confidence: float, digits: str, last: Reply | None) -> None:
     meaning = understand(Heard(speech, confidence, digits), last)
     assert meaning.intent != "say" or meaning.text
@@ -41,11 +46,13 @@ def test_whatever_is_heard_means_something(speech: str, confidence: float, digit
 
 def test_two_different_reprompts_and_then_a_person() -> None:
     for kind in ("silence", "no_match"):
-        prompts = [reprompt(kind, times) for times in (1, 2, 3)]  # type: ignore[arg-type]
+        prompts = [reprompt(kind, times) for times in (1, 2, 3)]
         assert prompts[0] != prompts[1]
         assert prompts[2] is None
 
 
-@pytest.mark.parametrize(("sent", "read"), [("0.83", 0.83), ("0.0", 1.0), ("", 1.0), (None, 1.0), ("x", 1.0), ("nan", 1.0)])
+@pytest.mark.parametrize(
+    ("sent", "read"), [("0.83", 0.83), ("0.0", 1.0), ("", 1.0), (None, 1.0), ("x", 1.0), ("nan", 1.0)]
+)
 def test_a_missing_or_unreadable_confidence_does_not_make_speech_unheard(sent: str | None, read: float) -> None:
     assert confidence_of(sent) == read

@@ -2,6 +2,7 @@
 that what the line does by itself is seen; calls with the bot are in tests/end_to_end."""
 
 import re
+from collections.abc import Sequence
 
 import httpx
 import pytest
@@ -21,15 +22,15 @@ VOICE = "http://127.0.0.1:8000/ivr/voice"
 WEBHOOKS = ("voice", "turn", "wait", "left", "dialled", "recorded", "fallback", "status")
 
 
-def sentences(events: list[object]) -> str:
+def sentences(events: Sequence[object]) -> str:
     return spoken(events)  # type: ignore[arg-type]
 
 
-def no_errors(events: list[object]) -> None:
+def no_errors(events: Sequence[object]) -> None:
     assert not [event for event in events if event.type == "error"]  # type: ignore[attr-defined]
 
 
-def in_queue(events: list[object]) -> bool:
+def in_queue(events: Sequence[object]) -> bool:
     return any(event.type == "queued" for event in events)  # type: ignore[attr-defined]
 
 

@@ -133,9 +133,7 @@ def test_when_none_is_found_one_line_names_every_place_and_what_was_there(
 
 
 def test_places_where_nothing_is_are_named_too(machine: Path) -> None:
-    with pytest.raises(
-        Problem, match=r"BOT_PYTHON: 无 nothing; PATH python3\.10: 无 nothing; pyenv: 无 nothing"
-    ):
+    with pytest.raises(Problem, match=r"BOT_PYTHON: 无 nothing; PATH python3\.10: 无 nothing; pyenv: 无 nothing"):
         find(machine)
 
 
@@ -185,9 +183,7 @@ def test_nothing_is_installed_twice(machine: Path, uv_calls: Callable[[], list[s
     assert uv_calls() == ["pip"]
 
 
-def test_an_environment_whose_python_is_gone_is_made_anew(
-    machine: Path, uv_calls: Callable[[], list[str]]
-) -> None:
+def test_an_environment_whose_python_is_gone_is_made_anew(machine: Path, uv_calls: Callable[[], list[str]]) -> None:
     (machine / "requirements.bot.lock").write_text("rasa==3.6.21\n")
     make_bot(machine)
     (machine / ".venv/bot/bin/python").unlink()
@@ -306,9 +302,7 @@ def test_uv_comes_from_the_citys_mirror_where_there_is_no_pip(
     assert subprocess.run([uv, "--version"], capture_output=True, text=True).stdout.startswith("uv ")
 
 
-def test_a_wheel_with_another_checksum_is_not_run(
-    machine: Path, index: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_wheel_with_another_checksum_is_not_run(machine: Path, index: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     url, publish = index
     publish(wheel_of_uv(), "f" * 64)
     monkeypatch.setenv("PIP_INDEX_URL", url)

@@ -63,9 +63,7 @@ class Line:
         assert RequestValidator(TOKEN).validate(url, {}, headers["X-Twilio-Signature"])
         return self._answer("GET", url, dict(parse_qsl(urlsplit(url).query)), headers)
 
-    def _answer(
-        self, method: str, url: str, params: dict[str, str], headers: dict[str, str]
-    ) -> tuple[int, str, bytes]:
+    def _answer(self, method: str, url: str, params: dict[str, str], headers: dict[str, str]) -> tuple[int, str, bytes]:
         path = urlsplit(url).path
         self.requests.append(
             SimpleNamespace(
@@ -273,9 +271,7 @@ def test_a_gather_prompts_and_then_listens() -> None:
 
 
 def test_what_is_said_reaches_the_action() -> None:
-    line = Line(
-        voice="<Gather input='speech' action='/turn'/>", turn="<Say>明白</Say><Gather input='speech'/>"
-    )
+    line = Line(voice="<Gather input='speech' action='/turn'/>", turn="<Say>明白</Say><Gather input='speech'/>")
     call = started(line)
     assert spoken(call.speak("暖气不热", confidence=0.72)) == "明白"
     assert line.last["SpeechResult"] == "暖气不热"
@@ -344,9 +340,7 @@ def test_silence_reaches_an_action_that_wants_empty_results() -> None:
 
 
 def test_saying_nothing_is_silence() -> None:
-    assert (
-        spoken(started(Line(voice="<Gather input='speech'/><Say>没有听到</Say>")).speak("  ")) == "没有听到"
-    )
+    assert spoken(started(Line(voice="<Gather input='speech'/><Say>没有听到</Say>")).speak("  ")) == "没有听到"
 
 
 def test_a_gather_for_keys_does_not_hear_words_nor_one_for_words_keys() -> None:
@@ -436,9 +430,7 @@ def test_the_recording_status_callback_follows_the_action() -> None:
 
 
 def test_a_transcript_is_sent_where_one_is_asked_for() -> None:
-    line = Line(
-        voice=RECORD.format("transcribe='true' transcribeCallback='/words'"), recorded="<Hangup/>", words=""
-    )
+    line = Line(voice=RECORD.format("transcribe='true' transcribeCallback='/words'"), recorded="<Hangup/>", words="")
     started(line).speak("我家停水了")
     assert next(r for r in line.requests if r.path == "/words").params["TranscriptionText"] == "我家停水了"
 
@@ -460,9 +452,7 @@ def test_a_queued_caller_hears_the_waiting_document() -> None:
 
 
 def test_the_waiting_document_is_asked_for_again_and_again(clock: Clock) -> None:
-    line = Line(
-        voice=ENQUEUE, wait=["<Say>第一遍</Say>", "<Say>第二遍</Say><Pause length='9'/><Say>还在</Say>"]
-    )
+    line = Line(voice=ENQUEUE, wait=["<Say>第一遍</Say>", "<Say>第二遍</Say><Pause length='9'/><Say>还在</Say>"])
     call = started(line, clock)
     clock.now += 30
     call.state.queue_position = 2
@@ -643,9 +633,7 @@ def test_a_call_is_started_once() -> None:
 
 
 def test_a_call_goes_on_from_its_written_state() -> None:
-    line = Line(
-        voice=ENQUEUE, wait="<Gather numDigits='2' action='/choice'/>", choice="<Leave/>", left="<Hangup/>"
-    )
+    line = Line(voice=ENQUEUE, wait="<Gather numDigits='2' action='/choice'/>", choice="<Leave/>", left="<Hangup/>")
     call = started(line)
     call.press("1", then_wait=False)
     written = json.loads(json.dumps(call.to_dict()))
@@ -709,9 +697,7 @@ def converse(line: Line, typed: str) -> str:
 
 
 def test_a_conversation_through_a_pipe_reads_as_one() -> None:
-    line = Line(
-        voice="<Gather input='speech' action='/turn'><Say>您好，请讲</Say></Gather>", turn="<Say>明白</Say>"
-    )
+    line = Line(voice="<Gather input='speech' action='/turn'><Say>您好，请讲</Say></Gather>", turn="<Say>明白</Say>")
     assert converse(line, "暖气不热\n").splitlines() == [
         "📞 您好，请讲",
         "🗣  暖气不热",
@@ -741,9 +727,7 @@ def test_the_terminal_sits_out_pauses_by_itself() -> None:
 # ---- the page
 
 
-SETTINGS = SimpleNamespace(
-    secret_key="page-key", twilio_auth_token=TOKEN, base_url=BASE, environment="development"
-)
+SETTINGS = SimpleNamespace(secret_key="page-key", twilio_auth_token=TOKEN, base_url=BASE, environment="development")
 
 
 @pytest.fixture
@@ -840,9 +824,7 @@ def test_an_input_out_of_its_bounds_is_refused(page: FlaskClient, act: dict[str,
 
 
 def test_a_form_of_another_site_is_refused(page: FlaskClient) -> None:
-    answer = page.post(
-        "/phone/step", data=b'{"state": null, "input": {"type": "start"}}', content_type="text/plain"
-    )
+    answer = page.post("/phone/step", data=b'{"state": null, "input": {"type": "start"}}', content_type="text/plain")
     assert answer.status_code == 400
 
 

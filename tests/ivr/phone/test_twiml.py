@@ -13,9 +13,7 @@ from ivr.phone.twiml import ELEMENTS, Context, Document, TwimlRefused, parse_twi
 
 
 def parse(inside: str, context: Context = "call") -> Document:
-    return parse_twiml(
-        f'<?xml version="1.0" encoding="UTF-8"?><Response>{inside}</Response>', "text/xml", context
-    )
+    return parse_twiml(f'<?xml version="1.0" encoding="UTF-8"?><Response>{inside}</Response>', "text/xml", context)
 
 
 def refusal(inside: str, context: Context = "call") -> int:
@@ -30,14 +28,10 @@ def refusal(inside: str, context: Context = "call") -> int:
 
 def test_what_twilios_own_library_writes_is_taken() -> None:
     response = VoiceResponse()
-    gather = Gather(
-        input="speech dtmf", action="/ivr/turn", language="cmn-Hans-CN", hints="暖气,物业", timeout=5
-    )
+    gather = Gather(input="speech dtmf", action="/ivr/turn", language="cmn-Hans-CN", hints="暖气,物业", timeout=5)
     gather.say("您好，请讲。", voice="Polly.Zhiyu", language="cmn-CN")
     response.append(gather)
-    response.record(
-        max_length=120, play_beep=True, action="/ivr/recorded", recording_status_callback="/ivr/done"
-    )
+    response.record(max_length=120, play_beep=True, action="/ivr/recorded", recording_status_callback="/ivr/done")
     dial = Dial(action="/ivr/dialled", timeout=20)
     client = dial.client()
     client.identity("operator-7")
@@ -61,9 +55,7 @@ def test_comments_are_ignored() -> None:
 
 
 def test_ssml_is_heard_as_words() -> None:
-    words = (
-        '电<say-as interpret-as="telephone">12345</say-as><break time="1s"/>，<sub alias="合肥">庐州</sub>'
-    )
+    words = '电<say-as interpret-as="telephone">12345</say-as><break time="1s"/>，<sub alias="合肥">庐州</sub>'
     assert parse(f"<Say>{words}</Say>").verbs[0].text == "电12345，合肥"
 
 
@@ -78,9 +70,7 @@ def test_application_xml_is_taken_as_well() -> None:
 # ---- what is refused
 
 
-@pytest.mark.parametrize(
-    "body", [b"", b"Hello", b"<Response>", b"<Response><Say>a & b</Say></Response>", b"\xff<"]
-)
+@pytest.mark.parametrize("body", [b"", b"Hello", b"<Response>", b"<Response><Say>a & b</Say></Response>", b"\xff<"])
 def test_what_is_not_xml_is_refused(body: bytes) -> None:
     with pytest.raises(TwimlRefused) as refused:
         parse_twiml(body, "text/xml")
@@ -206,9 +196,7 @@ def test_five_hundred_chinese_characters_are_the_most_that_one_say_takes() -> No
     assert len(parse(f'<Say voice="Polly.Zhiyu">{"长" * 500}</Say>').verbs[0].text) == 500
 
 
-@pytest.mark.parametrize(
-    "inside", ["<Record/>", "<Dial>+8613800138000</Dial>", "<Enqueue>x</Enqueue>", "<Reject/>"]
-)
+@pytest.mark.parametrize("inside", ["<Record/>", "<Dial>+8613800138000</Dial>", "<Enqueue>x</Enqueue>", "<Reject/>"])
 def test_a_waiting_document_has_fewer_verbs(inside: str) -> None:
     assert refusal(inside, "wait") == 12200
 
