@@ -32,6 +32,7 @@ class Settings(BaseSettings):
     )
 
     port: int = Field(8000, description="the one public process, on 127.0.0.1")
+    api_port: int = Field(8001, description="the same application for the bot alone, loopback only")
     bot_port: int = Field(5005, description="Rasa, loopback only")
     actions_port: int = Field(5055, description="Rasa's action server, loopback only")
     bot_url: str = Field("", description="where Rasa is, when not on this machine; empty: loopback and BOT_PORT")

@@ -1,4 +1,4 @@
-"""The real line as processes: gunicorn, Rasa and the action server on free ports, with a record of their own.
+"""The real line as processes: gunicorn (for the public and for the bot), Rasa and the action server on free ports, with a record of their own.
 
 Used by the end-to-end tests and the benches. Nothing is asserted by time: `until` waits for a condition.
 """
@@ -45,7 +45,8 @@ class RunningLine:
 
     def __init__(self, folder: Path, database_url: str | None = None, model: Path | None = None) -> None:
         self.folder = folder
-        self.port, self.bot_port, self.actions_port = closed_port(), closed_port(), closed_port()
+        self.port, self.api_port = closed_port(), closed_port()
+        self.bot_port, self.actions_port = closed_port(), closed_port()
         self.base_url = f"http://127.0.0.1:{self.port}"
         self.database_url = database_url or f"sqlite:///{folder / 'line.sqlite3'}"
         self.model = model or ROOT / "var" / "models"
@@ -56,7 +57,7 @@ class RunningLine:
             "PORT": str(self.port),
             "BOT_PORT": str(self.bot_port),
             "ACTIONS_PORT": str(self.actions_port),
-            "BACKEND_URL": self.base_url,
+            "BACKEND_URL": f"http://127.0.0.1:{self.api_port}",
             "DATABASE_URL": self.database_url,
             "BOT_DATABASE_URL": f"sqlite:///{folder / 'bot.sqlite3'}",
             "PYTHONPATH": str(ROOT),
@@ -89,11 +90,16 @@ class RunningLine:
                 "--port",
                 str(self.actions_port),
             ],
-            "web": [
-                *(str(WEB_PYTHON), "-m", "gunicorn", "--bind", f"127.0.0.1:{self.port}", "--no-control-socket"),
-                *("--worker-class", "gthread", "--threads", "32", "backend.app:create_app()"),
-            ],
+            "web": self.gunicorn(self.port),
+            "api": self.gunicorn(self.api_port),
         }
+
+    def gunicorn(self, port: int) -> list[str]:
+        """The web application at a port."""
+        return [
+            *(str(WEB_PYTHON), "-m", "gunicorn", "--bind", f"127.0.0.1:{port}", "--no-control-socket"),
+            *("--worker-class", "gthread", "--threads", "32", "backend.app:create_app()"),
+        ]
 
     def __enter__(self) -> Self:
         build(self.database_url)

@@ -138,9 +138,7 @@ def progress(case: Case, locale: str) -> list[Step]:
     A case that was sent back to be redone is shown where it is now; a case that was answered on the spot never was
     with an agency, so those stations are left out.
     """
-    reached = {
-        event.to_state: day_words(event.acted_at, locale) for event in case.history if event.act != "add"
-    }
+    reached = {event.to_state: day_words(event.acted_at, locale) for event in case.history if event.act != "add"}
     line = MAIN_STATES if case.state in MAIN_STATES else (*MAIN_STATES, case.state)
     now = line.index(case.state)
     passed = [state for state in line[:now] if state in reached]

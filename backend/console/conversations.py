@@ -45,11 +45,12 @@ def page(conversation_id: str, refused: Refused | None = None, draft: Draft | No
         html = render_template(
             "console/conversation.html",
             **common(session, found, turns),
-            suggestions=suggest(session, found, turns),
+            suggestions=suggest(session, turns),
             filed=list(session.scalars(select(Case).where(Case.conversation_id == found.id).order_by(Case.id))),
             draft=draft or draft_case(turns, found.caller),
             form_token=secrets.token_urlsafe(9),
             limits={"what": WHAT_LIMIT, "place": PLACE_LIMIT, "since": SINCE_LIMIT},
+            form_refused=draft is not None,
             refusal=refused.sentence(current_locale()) if refused else None,
             here=url_for("console.conversation", conversation_id=conversation_id),
         )
@@ -71,14 +72,15 @@ def show_news(conversation_id: str) -> ResponseReturnValue:
             response = make_response("", 200)  # taken in another window: the page needs its forms
             response.headers["HX-Refresh"] = "true"
             return response
+        moved = shown != stand(found)
         heard = any(turn.speaker == "citizen" for turn in fresh)
         said = service.turns_after(session, conversation_id)
         return render_template(
             "console/_news.html",
             **common(session, found, said),
             fresh=fresh,
-            moved=shown != stand(found),
-            suggestions=suggest(session, found, said) if heard else None,
+            moved=moved,
+            suggestions=suggest(session, said) if heard or moved else None,
         )
 
 
@@ -98,20 +100,18 @@ def take(conversation_id: str) -> ResponseReturnValue:
 @allowed("conversations")
 def say(conversation_id: str) -> ResponseReturnValue:
     """Say something to the citizen of a chat."""
-    asked_by_htmx = bool(request.headers.get("HX-Request"))
+    by_script = bool(request.headers.get("HX-Request"))
     try:
         with parts().database.write() as session:
             found = service.get_conversation(session, conversation_id)
             staff = session.get_one(Staff, me().id)
             service.operator_says(session, found, staff, field("text"), parts().clock())
     except Refused as refused:
-        if asked_by_htmx:
+        if by_script:
             return refused.sentence(current_locale()), refused.status
         return page_with(refused, conversation_id)
-    if asked_by_htmx:
-        response = make_response("", 204)
-        response.headers["HX-Trigger"] = "said"
-        return response
+    if by_script:
+        return "", 204
     return redirect(url_for("console.conversation", conversation_id=conversation_id))
 
 
@@ -234,10 +234,10 @@ def common(session: Session, found: Conversation, said: Sequence[Turn]) -> dict[
     }
 
 
-def suggest(session: Session, found: Conversation, said: Sequence[Turn]) -> list[Article]:
+def suggest(session: Session, said: Sequence[Turn]) -> list[Article]:
     """The articles nearest to the citizen's last question, best first."""
     question = last_matter(said)
-    if found.state == "closed" or not question:
+    if not question:
         return []
     shared = parts()
     articles = shared.knowledge.search(session, question, shared.clock(), limit=SUGGESTIONS).articles

@@ -60,7 +60,7 @@ def draft_case(turns: Sequence[Turn], caller: str | None) -> Draft:
         what=whole[:WHAT_LIMIT],
         place=(place or find_place(whole))[:PLACE_LIMIT],
         since=(since or find_since(whole))[:SINCE_LIMIT],
-        contact=caller or "",
+        contact=(caller or "").removeprefix("+86"),
     )
 
 

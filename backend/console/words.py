@@ -4,8 +4,7 @@ from datetime import datetime, timedelta
 
 from flask_babel import lazy_gettext
 
-from backend.cases.rules import ACTS
-from backend.cases.words import state_words
+from backend.cases.rules import ACTS, STATES
 from backend.clock import local
 from backend.locale import current_locale
 
@@ -47,6 +46,19 @@ DETAILS = {
 }
 """What an act needs or keeps (cases/rules.py) -> what people call it."""
 
+STATES_EN = {
+    "filed": "Filed",
+    "accepted": "Accepted",
+    "dispatched": "Sent to agency",
+    "signed": "Signed for",
+    "replied": "Replied",
+    "visited": "Visited",
+    "closed": "Closed",
+    "declined": "Declined",
+    "withdrawn": "Withdrawn",
+}
+"""state -> what the staff call it; citizens are told in the words of cases/words.py."""
+
 ACTS_EN = {
     "file": "File",
     "accept": "Accept",
@@ -72,8 +84,8 @@ def act_words(act: str) -> str:
 
 
 def state_name(state: str) -> str:
-    """What the state of a case is called."""
-    return state_words(state, current_locale())
+    """What the state of a case is called, for the staff."""
+    return STATES_EN[state] if current_locale() == "en" else STATES[state]
 
 
 def short_time(moment: datetime, now: datetime) -> str:

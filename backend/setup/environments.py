@@ -14,6 +14,7 @@ import os
 import platform
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import urllib.error
@@ -58,7 +59,8 @@ def main(parts: Sequence[str]) -> None:
 
 
 def plainly(action: Callable[[], None]) -> None:
-    """Run a command of the setup: a Problem becomes one line and exit status 1, Ctrl-C a quiet end."""
+    """Run a command of the setup: a Problem becomes one line and exit status 1, Ctrl-C or SIGTERM a quiet end."""
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(143))
     try:
         action()
     except Problem as problem:
@@ -114,12 +116,18 @@ def _contents(item: Path | str) -> Iterator[tuple[str, bytes]]:
 
 def run(what: str, command: Sequence[str | Path], env: Mapping[str, str] | None = None, cwd: Path = ROOT) -> None:
     """Run a command with its progress on the screen; if it fails, say what failed, or that the disk is full."""
+    words = [str(part) for part in command]
     try:
-        status = subprocess.run([str(part) for part in command], cwd=cwd, env=dict(env or os.environ)).returncode
+        # In a session of its own, Ctrl-C reaches only us, and we end it without its farewell of tracebacks.
+        child = subprocess.Popen(words, cwd=cwd, env=dict(env or os.environ), start_new_session=True)
     except OSError as error:
-        raise Problem(
-            f"{what}：无法运行 {command[0]}（{error}）", f"{what}: can't run {command[0]} ({error})"
-        ) from None
+        raise Problem(f"{what}：无法运行 {words[0]}（{error}）", f"{what}: can't run {words[0]} ({error})") from None
+    try:
+        status = child.wait()
+    finally:
+        if child.poll() is None:
+            os.killpg(child.pid, signal.SIGTERM)
+            child.wait()
     if status:
         check_room(FULL_GB)
         raise Problem(f"{what}：没有成功，原因见上文", f"{what}: failed, the reason is above")

@@ -46,6 +46,7 @@ def main() -> None:
     settings = read_settings()
     ports = {
         "web": ("PORT", settings.port),
+        "api": ("API_PORT", settings.api_port),
         "bot": ("BOT_PORT", settings.bot_port),
         "actions": ("ACTIONS_PORT", settings.actions_port),
     }
@@ -85,6 +86,9 @@ def check_ports(ports: Ports) -> None:
     """Refuse when a port can't be listened on, naming every such port and its setting."""
     taken, refused = [], []
     for name, port in ports.values():
+        if not 0 < port < 65536:
+            refused.append(f"{name}={port}")
+            continue
         with socket.socket() as listener:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
@@ -102,7 +106,7 @@ def check_ports(ports: Ports) -> None:
         )
     if refused:
         names = ", ".join(refused)
-        raise Problem(f"没有权限使用端口：{names}", f"no permission to use port: {names}")
+        raise Problem(f"端口不能用：{names}，请取 1024 到 65535", f"port can't be used: {names}; take 1024 to 65535")
     if len({port for _, port in ports.values()}) < len(ports):
         names = ", ".join(f"{name}={port}" for name, port in ports.values())
         raise Problem(f"端口重复：{names}", f"ports must differ: {names}")
@@ -119,9 +123,10 @@ def start_supervisor(settings: Settings) -> "subprocess.Popen[bytes]":
         **os.environ,
         **rasa_environment(),
         "PORT": str(settings.port),
+        "API_PORT": str(settings.api_port),
         "BOT_PORT": str(settings.bot_port),
         "ACTIONS_PORT": str(settings.actions_port),
-        "BACKEND_URL": f"http://127.0.0.1:{settings.port}",
+        "BACKEND_URL": f"http://127.0.0.1:{settings.api_port}",
         "API_TOKEN": settings.api_token,
         "BOT_TOKEN": settings.bot_token,
         "WEB_WORKERS": workers,

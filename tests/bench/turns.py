@@ -138,7 +138,9 @@ class StockBot:
         print("  training the stock bot", flush=True)
         self._write_project()
         try:
-            self._run("train", "--config", "config.yml", "--domain", "domain.yml", "--data", "data", "--out", "models").wait()
+            self._run(
+                "train", "--config", "config.yml", "--domain", "domain.yml", "--data", "data", "--out", "models"
+            ).wait()
             self._run(
                 *("run", "-i", "127.0.0.1", "--port", str(self.port), "--model", "models"),
                 *("--endpoints", "endpoints.yml", "--credentials", "credentials.yml"),
@@ -210,10 +212,10 @@ class StockBot:
 
     def _is_ready(self) -> bool:
         try:
-            status = httpx.get(f"http://127.0.0.1:{self.port}/status", timeout=5)
+            bot = httpx.get(f"http://127.0.0.1:{self.port}/webhooks/rest/", timeout=5)  # up once the model is loaded
             actions = httpx.get(f"http://127.0.0.1:{self.actions_port}/health", timeout=5)
-            return bool(status.json().get("model_file")) and actions.status_code == 200
-        except (httpx.HTTPError, ValueError):
+            return bot.status_code == actions.status_code == 200
+        except httpx.HTTPError:
             return False
 
 

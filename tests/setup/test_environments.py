@@ -357,6 +357,12 @@ def test_free_ports_are_fine_but_not_the_same_one_twice() -> None:
         start.check_ports({"web": ("PORT", port), "bot": ("BOT_PORT", port)})
 
 
+@pytest.mark.parametrize("port", [0, 65536, -1])
+def test_a_port_that_is_none_is_refused_plainly(port: int) -> None:
+    with pytest.raises(Problem, match=f"端口不能用：PORT={port}，.* / port can't be used"):
+        start.check_ports({"web": ("PORT", port)})
+
+
 def test_a_problem_is_one_line_and_no_traceback(capsys: pytest.CaptureFixture[str]) -> None:
     def fail() -> None:
         raise Problem("坏了\n真的", "broken")

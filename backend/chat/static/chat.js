@@ -126,10 +126,10 @@ async function lookNow() {
   try {
     const seen = await call(`/${asked.id}/turns?after=${lastNumber}`);
     if (asked !== conversation) return;
+    showState(seen.state, seen.position); // first, as it changes how much room there is for what was said
+    showTrouble(false);
     drawAll(seen.turns);
     sent.forEach(drop);
-    showState(seen.state, seen.position);
-    showTrouble(false);
     if (seen.state !== "bot") pause = WATCHFUL;
     deliver();
   } catch (error) {
@@ -234,9 +234,11 @@ function anchor(className, label, address) {
 function drawAll(turns) {
   const fresh = turns.filter((turn) => turn.number > lastNumber);
   const items = fresh.map(draw);
-  const place = fresh.findIndex((turn) => turn.speaker !== "citizen");
-  if (following && place >= 0 && fresh[0].number > 1) showFrom(items[place]);
-  else if (following && items.length) scrollDown();
+  if (!items.length || lastNumber === 1) return follow(); // the greeting is read from its beginning
+  const answer = fresh.findIndex((turn) => turn.speaker !== "citizen");
+  if (following && fresh[0].number > 1 && answer >= 0) showFrom(items[answer]);
+  else if (following || fresh[0].number === 1) scrollDown();
+  follow();
 }
 
 function draw(turn) {
@@ -368,7 +370,6 @@ function showState(now, position) {
   parts.ended.hidden = now !== "closed";
   parts.form.hidden = parts.shortcuts.hidden = now === "closed";
   parts.person.disabled = now !== "bot";
-  if (now !== "bot") for (const past of parts.turns.querySelectorAll(".choices")) past.remove();
   if (conversation && conversation.state !== now) {
     conversation.state = now;
     remember();
@@ -415,7 +416,7 @@ function enlarge(large) {
   parts.large.setAttribute("aria-pressed", String(large));
   browser.setItem("line-large", large ? "yes" : "");
   fieldChanged();
-  scrollDown();
+  if (following && lastNumber > 1) scrollDown();
 }
 
 function fitToKeyboard() {

@@ -52,7 +52,7 @@ if (transcript) {
   transcript.addEventListener("scroll", () => {
     atEnd = transcript.scrollHeight - transcript.scrollTop - transcript.clientHeight < 60;
   });
-  addEventListener("resize", () => { if (atEnd) toEnd(); });
+  for (const moment of ["load", "resize"]) addEventListener(moment, () => { if (atEnd) toEnd(); });
 }
 document.addEventListener("htmx:afterSettle", () => {
   if (transcript && atEnd) toEnd();
@@ -62,21 +62,50 @@ tellQueue();
 
 // --- answering ------------------------------------------------------------------------------------------------------
 
-// The box is emptied when its words are on their way, and gets them back when they did not arrive.
-const underWay = new WeakMap();
-document.addEventListener("htmx:beforeRequest", (event) => {
-  if (event.target.id !== "say") return;
+// What is sent is what stood in the box at that moment: the words go into an outbox, and from there one by one, in order.
+// Those that don't arrive come back into the box.
+const outbox = [];
+let sending = false;
+
+const send = async (form) => {
+  const body = new URLSearchParams({ text: outbox[0] });
+  const headers = { "HX-Request": "true", "X-CSRFToken": csrf.content };
+  const response = await fetch(form.action, { method: "POST", body, headers, redirect: "error" });
+  if (response.status === 204) return "";
+  if (response.status === 409 || response.status === 422) return response.text();
+  throw new Error(response.status);
+};
+
+const sendAll = async (form) => {
+  if (sending) return;
+  sending = true;
+  let refusal = "";
+  try {
+    while (outbox.length && !refusal) {
+      refusal = await send(form);
+      if (refusal) break;
+      outbox.shift();
+      htmx.trigger(document.body, "said");
+    }
+  } catch {
+    trouble(true);
+  }
+  sending = false;
   const box = byId("say-text");
-  underWay.set(event.detail.xhr, box.value);
-  byId("say-refusal").textContent = "";
+  if (box && outbox.length) box.value = [...outbox, box.value].filter(Boolean).join("\n");
+  outbox.length = 0;
+  if (byId("say-refusal")) byId("say-refusal").textContent = refusal;
+};
+
+document.addEventListener("submit", (event) => {
+  if (event.target.id !== "say") return;
+  event.preventDefault();
+  const box = byId("say-text");
+  if (!box.value.trim()) return;
+  outbox.push(box.value);
   box.value = "";
   atEnd = true;
-});
-document.addEventListener("htmx:afterRequest", (event) => {
-  if (event.target.id !== "say" || event.detail.xhr.status === 204) return;
-  const box = byId("say-text");
-  const lost = underWay.get(event.detail.xhr) ?? "";
-  if (box) box.value = box.value ? `${lost}\n${box.value}` : lost;
+  sendAll(event.target);
 });
 
 document.addEventListener("keydown", (event) => {
@@ -124,7 +153,7 @@ document.addEventListener("keydown", (event) => {
   if (event.key === "j") step(1);
   if (event.key === "k") step(-1);
   if (event.key === "/") {
-    const field = document.querySelector("[data-slash]");
+    const field = [...document.querySelectorAll("[data-slash]")].find((one) => one.offsetParent);
     if (!field) return;
     event.preventDefault();
     field.focus();

@@ -1,0 +1,201 @@
+"""The citizen's pages as a browser gets them: what they hold, who may look a case up, and what they may load."""
+
+import json
+import re
+from html import unescape
+
+import httpx
+import pytest
+
+from backend.cases import service as cases
+from backend.cases.service import Actor, Filing
+from backend.chat.views import EXAMPLES
+from backend.directory.models import Staff
+from backend.knowledge.models import Article
+from backend.parts import Parts
+from tests.conftest import StandingClock
+
+DESK = Actor("dispatcher")
+
+
+@pytest.fixture
+def number(parts: Parts) -> str:
+    """The number of a case whose telephone ends in 1234."""
+    with parts.database.write() as session:
+        filing = Filing(what="王大明家楼下路灯不亮", place="明湖区软件园三号楼", contact="+8613800001234")
+        return cases.file_case(session, parts.knowledge, filing, Actor("bot"), parts.clock(), "shandong").number
+
+
+def act(parts: Parts, number: str, name: str, actor: Actor = DESK, **details: str) -> None:
+    """Do one act of the case's life."""
+    with parts.database.write() as session:
+        cases.act_on(session, number, name, actor, details, parts.clock())
+
+
+def look_up(
+    web: httpx.Client, number: str, last_digits: str, address: str = "/cases", lang: str = "zh"
+) -> httpx.Response:
+    """Fill in the form and send it."""
+    form = web.get(address, params={"lang": lang})
+    token = re.search(r'name="csrf_token" value="([^"]+)"', form.text)
+    assert token
+    fields = {"csrf_token": token[1], "number": number, "last_digits": last_digits}
+    return web.post(address, params={"lang": lang}, data=fields)
+
+
+def words_of(page: httpx.Response) -> dict[str, object]:
+    """What the chat page hands to its script."""
+    data = re.search(r'<script type="application/json" id="words">(.*?)</script>', page.text, re.DOTALL)
+    assert data
+    words: dict[str, object] = json.loads(data[1])
+    return words
+
+
+def steps_of(page: httpx.Response) -> list[tuple[str, str]]:
+    """The progress line: (done, now or later; what the station is called)."""
+    return re.findall(r'<li class="(\w+)"[^>]*>\s*<span>([^<]+)</span>', page.text)
+
+
+def test_the_front_page_is_the_chat(web: httpx.Client) -> None:
+    assert web.get("/").headers["Location"] == "/chat"
+
+
+def test_the_chat_page_speaks_the_language_asked_for_and_remembers_it(web: httpx.Client) -> None:
+    assert '<html lang="zh-CN">' in web.get("/chat").text
+    assert '<html lang="en">' in web.get("/chat?lang=en").text
+    assert '<html lang="en">' in web.get("/chat").text
+
+
+@pytest.mark.parametrize("address", ["/chat", "/cases"])
+def test_every_page_has_the_emergency_numbers_to_tap(web: httpx.Client, address: str) -> None:
+    page = web.get(address).text
+    assert all(f'href="tel:{number}"' in page for number in (110, 119, 120))
+
+
+@pytest.mark.parametrize("address", ["/chat", "/chat?lang=en", "/cases", "/cases/26000-00014"])
+def test_no_page_needs_inline_code_or_another_host(web: httpx.Client, address: str) -> None:
+    page = web.get(address).text
+    scripts = re.findall(r"<script([^>]*)>", page)
+    assert all("src=" in script or 'type="application/json"' in script for script in scripts)
+    assert not re.search(r"<style|\sstyle=|\son\w+=|(src|href)=\"(https?:)?//", page)
+
+
+def test_only_the_chat_may_be_framed(web: httpx.Client) -> None:
+    assert "frame-ancestors *" in web.get("/chat").headers["Content-Security-Policy"]
+    assert "frame-ancestors 'none'" in web.get("/cases").headers["Content-Security-Policy"]
+
+
+def test_a_new_chat_offers_questions_that_the_city_answers_now(web: httpx.Client, parts: Parts) -> None:
+    offered = words_of(web.get("/chat"))["examples"]
+    assert isinstance(offered, list)
+    assert len(offered) == len(EXAMPLES)
+    with parts.database.write() as session:
+        session.get_one(Article, EXAMPLES[0]).state = "retired"
+    assert len(words_of(web.get("/chat"))["examples"]) == len(EXAMPLES) - 1  # type: ignore[arg-type]
+
+
+def test_the_widget_is_one_script_for_any_site(web: httpx.Client) -> None:
+    script = web.get("/widget.js")
+    assert script.status_code == 200
+    assert "javascript" in script.headers["Content-Type"]
+    assert "attachShadow" in script.text
+
+
+def test_a_citizen_sees_where_the_case_stands_and_nobody_sees_who_filed_it(web: httpx.Client, number: str) -> None:
+    page = look_up(web, number, "1234")
+    assert page.status_code == 200
+    assert number in page.text
+    assert steps_of(page)[:2] == [("now", "已登记"), ("later", "已受理")]
+    assert "明湖区城市管理局" in page.text
+    assert "（待审核）" in page.text
+    assert "2026年11月30日" in page.text  # five working days after Monday
+    assert not any(secret in page.text for secret in ("王大明", "13800001234", "三号楼"))
+    assert page.headers["Cache-Control"] == "no-store"
+
+
+def test_digits_of_a_chinese_keyboard_and_any_grouping_are_understood(web: httpx.Client, number: str) -> None:
+    wide = number.replace("-", " ").translate(str.maketrans("0123456789", "０１２３４５６７８９"))
+    assert look_up(web, wide, "１２３４").status_code == 200
+
+
+def test_the_address_of_a_case_fills_in_its_number(web: httpx.Client, number: str) -> None:
+    assert f'value="{number}"' in web.get(f"/cases/{number}").text
+    assert look_up(web, number, "1234", f"/cases/{number}").status_code == 200
+
+
+def test_the_answer_is_shown_when_there_is_one(web: httpx.Client, parts: Parts, number: str) -> None:
+    assert "还没有答复" in look_up(web, number, "1234").text
+    act(parts, number, "accept")
+    act(parts, number, "answer", note="路灯已修好 <b>")
+    page = look_up(web, number, "1234")
+    assert "路灯已修好 &lt;b&gt;" in page.text
+    assert [name for place, name in steps_of(page) if place != "later"] == ["已登记", "已受理", "已答复"]
+
+
+def test_a_case_that_is_done_again_is_shown_where_it_is_now(web: httpx.Client, parts: Parts, number: str) -> None:
+    with parts.database.read() as session:
+        agency = Actor("agency", session.query(Staff).filter_by(username="agency1").one())
+    assert agency.staff and agency.staff.agency_code
+    act(parts, number, "accept")
+    act(parts, number, "dispatch", agency=agency.staff.agency_code)
+    act(parts, number, "sign", agency)
+    act(parts, number, "reply", agency, note="已修")
+    act(parts, number, "visit", contacted="yes", solved="no", satisfied="no")
+    act(parts, number, "redo", note="仍不亮")
+    assert ("now", "已转办") in steps_of(look_up(web, number, "1234"))
+
+
+def test_a_case_that_was_declined_ends_there_with_the_reason(web: httpx.Client, parts: Parts, number: str) -> None:
+    act(parts, number, "decline", note="不属于本市")
+    page = look_up(web, number, "1234")
+    assert steps_of(page) == [("done", "已登记"), ("now", "不予受理")]
+    assert "不属于本市" in page.text
+    assert "最晚答复" not in page.text
+
+
+def test_english_readers_get_english(web: httpx.Client, number: str) -> None:
+    page = look_up(web, number, "1234", lang="en")
+    assert steps_of(page)[0] == ("now", "filed")
+    assert "30 November 2026" in page.text
+
+
+@pytest.mark.parametrize("digits", ["1111", "", "12", "abcd"])
+def test_wrong_digits_are_told_at_the_form(web: httpx.Client, number: str, digits: str) -> None:
+    page = look_up(web, number, digits)
+    assert page.status_code == 404
+    assert "没有找到对应的工单" in page.text
+    assert 'data-testid="lookup"' in page.text
+    assert f'value="{number}"' in page.text
+
+
+def test_a_misread_number_is_told_as_such(web: httpx.Client) -> None:
+    page = look_up(web, "26000-00015", "1234")
+    assert page.status_code == 422
+    assert "工单号好像不对" in page.text
+
+
+def test_a_number_that_nobody_has_looks_like_wrong_digits(web: httpx.Client, number: str) -> None:
+    unknown, wrong = look_up(web, "26000-00023", "1234"), look_up(web, number, "1111")
+    assert unknown.status_code == wrong.status_code == 404
+    message = re.compile(r'data-testid="problem">([^<]+)<')
+    assert message.findall(unknown.text) == message.findall(wrong.text) != []
+
+
+def test_guessing_makes_the_case_silent_for_an_hour(web: httpx.Client, number: str, clock: StandingClock) -> None:
+    for _ in range(cases.LOOKUPS_BEFORE_PAUSE):
+        assert look_up(web, number, "1111").status_code == 404
+    page = look_up(web, number, "1234")
+    assert page.status_code == 429
+    assert "查询次数过多" in page.text
+    clock.advance(minutes=61)
+    assert look_up(web, number, "1234").status_code == 200
+
+
+def test_what_was_typed_comes_back_as_text(web: httpx.Client) -> None:
+    page = look_up(web, '"><script>alert(1)</script>', "1234")
+    assert "<script>alert" not in page.text
+    assert "<script>alert(1)</script>" in unescape(page.text)
+
+
+def test_a_form_without_its_token_changes_nothing(web: httpx.Client, number: str) -> None:
+    assert web.post("/cases", data={"number": number, "last_digits": "1234"}).status_code == 400
