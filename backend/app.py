@@ -57,7 +57,8 @@ def create_app(settings: Settings | None = None, bot: Bot | None = None, clock: 
         bot=bot or RasaBot(settings.rasa_url, settings.bot_token, settings.bot_timeout),
         knowledge=Knowledge(),
     )
-    app.wsgi_app = ProxyFix(app.wsgi_app, x_for=1, x_proto=1, x_host=1)  # type: ignore[method-assign]
+    if settings.public_base_url:  # behind a proxy; without one these headers are anybody's
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=1, x_proto=1, x_host=1)  # type: ignore[method-assign]
     Babel(app, locale_selector=current_locale)
     csrf = CSRFProtect(app)
     logins = LoginManager(app)

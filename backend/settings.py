@@ -10,6 +10,7 @@ import secrets
 from pathlib import Path
 from typing import Any, Literal
 
+from dotenv import dotenv_values
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -72,22 +73,22 @@ def load_settings() -> Settings:
     Raises SettingsRefused in production when a secret is missing, and pydantic's ValidationError for a value that
     can't be read.
     """
-    environment = os.environ.get("ENVIRONMENT", "development")
-    if environment == "development":
-        secrets_made: dict[str, Any] = {name.lower(): value for name, value in development_secrets().items()}
-        return Settings(**secrets_made)
-    missing = [name for name in SECRET_NAMES if name != "CONSOLE_PASSWORD" and not os.environ.get(name)]
+    given = {**dotenv_values(ROOT / ".env"), **os.environ}
+    missing = [name for name in SECRET_NAMES if not given.get(name)]
+    if given.get("ENVIRONMENT", "development") == "development":
+        made: dict[str, Any] = {name.lower(): development_secrets()[name] for name in missing}
+        return Settings(**made)
+    missing = [name for name in missing if name != "CONSOLE_PASSWORD"]
     if missing:
-        raise SettingsRefused(
-            f"生产环境缺少密钥: {', '.join(missing)} / secrets missing in production: {', '.join(missing)}"
-        )
+        names = ", ".join(missing)
+        raise SettingsRefused(f"生产环境缺少密钥: {names} / secrets missing in production: {names}")
     return Settings()  # type: ignore[call-arg]  # the secrets come from the environment
 
 
 def development_secrets() -> dict[str, str]:
-    """Return all secrets: from the environment where set, else from var/secrets.env, which is made at first use.
+    """Return the secrets of var/secrets.env, which is made at first use.
 
-    The file is created whole and only once (O_EXCL through a link), so that processes that start together agree.
+    The file appears whole and only once (by a link), so that processes that start together agree.
     """
     if not SECRETS_FILE.exists():
         SECRETS_FILE.parent.mkdir(parents=True, exist_ok=True)
@@ -97,5 +98,4 @@ def development_secrets() -> dict[str, str]:
         with contextlib.suppress(FileExistsError):
             os.link(draft, SECRETS_FILE)
         draft.unlink()
-    kept = dict(line.split("=", 1) for line in SECRETS_FILE.read_text().splitlines() if "=" in line)
-    return {name: os.environ.get(name) or kept[name] for name in SECRET_NAMES}
+    return {name: value or "" for name, value in dotenv_values(SECRETS_FILE).items()}

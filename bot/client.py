@@ -92,7 +92,8 @@ class RasaBot:
             base_url=base_url,
             headers={"Authorization": f"Bearer {token}"},
             timeout=timeout,
-            limits=httpx.Limits(max_connections=64, max_keepalive_connections=64),
+            # Rasa's server closes idle connections after 5 s; ours are given up before that.
+            limits=httpx.Limits(max_connections=64, max_keepalive_connections=64, keepalive_expiry=3),
             trust_env=False,  # the bot is on loopback or the city's own network, never behind the web proxy
         )
 

@@ -189,6 +189,10 @@ class Line:
             locale, step = conversation.locale, call.step
         return self.speaker(locale).record([prompt("fallback", locale)], step)
 
+    def message_without_record(self) -> str:
+        """Apologise and take a message when not even the record can be reached; what comes of it is for the next step."""
+        return self.speaker("zh").record([prompt("fallback", "zh")], step=0)
+
     def ended(self, call_sid: str) -> None:
         """The call is over: close its conversation."""
         with self.parts.database.write() as session:

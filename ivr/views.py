@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import wraps
 
 from flask import Blueprint, Response, request
+from sqlalchemy.exc import SQLAlchemyError
 from twilio.request_validator import RequestValidator
 
 from backend.parts import parts
@@ -114,8 +115,12 @@ def recorded() -> Response:
 @signed
 def fallback() -> Response:
     """Twilio asks here when another webhook failed (the number's fallback URL)."""
-    log.error("fallback: error %s at a webhook", request.form.get("ErrorCode", "unknown"))
-    return twiml(Line(parts()).fall_back(request.form["CallSid"]))
+    log.error("fallback: error %s at a webhook", request.form.get("ErrorCode", "unknown")[:10])
+    try:
+        return twiml(Line(parts()).fall_back(request.form["CallSid"]))
+    except SQLAlchemyError:  # the record itself is down: the message is at least recorded, by Twilio
+        log.exception("fallback without the record")
+        return twiml(Line(parts()).message_without_record())
 
 
 @blueprint.post("/status")

@@ -98,7 +98,7 @@ class RunningLine:
         """The web application at a port."""
         return [
             *(str(WEB_PYTHON), "-m", "gunicorn", "--bind", f"127.0.0.1:{port}", "--no-control-socket"),
-            *("--worker-class", "gthread", "--threads", "32", "backend.app:create_app()"),
+            *("--worker-class", "gthread", "--threads", "32", "--keep-alive", "30", "backend.app:create_app()"),
         ]
 
     def __enter__(self) -> Self:
