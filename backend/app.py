@@ -27,7 +27,7 @@ from ivr import views as ivr
 from ivr.phone.views import make_phone_blueprint
 
 CONTENT_SECURITY_POLICY = (
-    "default-src 'self'; img-src 'self' data:; style-src 'self'; script-src 'self'; media-src 'self'; "
+    "default-src 'self'; img-src 'self' data:; style-src 'self'; script-src 'self'; media-src 'self' https://api.twilio.com; "
     "base-uri 'none'; form-action 'self'; frame-ancestors {ancestors}"
 )
 
@@ -42,6 +42,7 @@ def create_app(settings: Settings | None = None, bot: Bot | None = None, clock: 
         SESSION_COOKIE_SAMESITE="Lax",
         SESSION_COOKIE_SECURE=settings.environment == "production",
         MAX_CONTENT_LENGTH=1_000_000,
+        WTF_CSRF_TIME_LIMIT=None,  # an operator's page is open all day; the session bounds the token
         BABEL_DEFAULT_LOCALE="zh",
         BABEL_TRANSLATION_DIRECTORIES="translations",
         API_TITLE="12345",

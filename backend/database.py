@@ -5,8 +5,9 @@ and SQLite has one writer.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime
+from threading import Lock
 from typing import Any
 
 from sqlalchemy import DateTime, Dialect, Engine, create_engine, event
@@ -42,6 +43,8 @@ class Database:
 
     def __init__(self, url: str) -> None:
         self.engine = make_engine(url)
+        # SQLite has one writer, and a thread that finds it busy sleeps longer and longer; here threads queue instead.
+        self._turn_to_write: AbstractContextManager[Any] = Lock() if url.startswith("sqlite") else nullcontext()
         writing = self.engine.execution_options(writing=True)
         self._reader = sessionmaker(self.engine, expire_on_commit=False)
         self._writer = sessionmaker(writing, expire_on_commit=False)
@@ -59,7 +62,7 @@ class Database:
     @contextmanager
     def write(self) -> Iterator[Session]:
         """A session whose changes are committed together at the end, or not at all when something is raised."""
-        with self._writer.begin() as session:
+        with self._turn_to_write, self._writer.begin() as session:
             yield session
 
 

@@ -29,6 +29,9 @@ class Replies(NaturalLanguageGenerator):
         locale = meta.get("locale", "zh")
         if utter_action == "utter_answer":
             return {"custom": await self._answer(tracker)}
+        if utter_action in ("utter_solved", "utter_unsolved"):
+            solved = utter_action == "utter_solved"
+            return {"custom": await self._ask(tracker, "feedback", {"solved": solved})}
         if utter_action == "utter_repeat":
             return {"custom": last_said(tracker) or say.reply("unclear", locale)}
         if utter_action == "utter_greet":
@@ -48,9 +51,13 @@ class Replies(NaturalLanguageGenerator):
         chosen = next((entity["value"] for entity in message.entities if entity["entity"] == "article"), None)
         body = {"article": chosen} if chosen else {"question": message.text}
         body["in_form"] = bool(tracker.active_loop_name)
-        status, reply = await self._backend.post(f"/conversations/{tracker.sender_id}/answer", body)
+        return await self._ask(tracker, "answer", body)
+
+    async def _ask(self, tracker: DialogueStateTracker, what: str, body: dict[str, Any]) -> dict[str, Any]:
+        """The backend's reply in this conversation."""
+        status, reply = await self._backend.post(f"/conversations/{tracker.sender_id}/{what}", body)
         if status != 200:
-            raise RuntimeError(f"the backend answered {status} to a question")
+            raise RuntimeError(f"the backend answered {status} to {what}")
         return reply
 
 

@@ -9,13 +9,12 @@ from backend.database import Base, UtcDateTime
 
 
 class Call(Base):
-    """One telephone call. `phase` is where ivr/flow.py has got to; `step` numbers its webhooks."""
+    """One telephone call and its conversation. Its steps are numbered in the URLs of its webhooks."""
 
     __tablename__ = "calls"
 
     sid: Mapped[str] = mapped_column(String(40), primary_key=True)
     conversation_id: Mapped[str] = mapped_column(ForeignKey("conversations.id"), unique=True)
-    step: Mapped[int] = mapped_column(default=0)
     silences: Mapped[int] = mapped_column(default=0)  # in a row
     no_matches: Mapped[int] = mapped_column(default=0)  # in a row
     ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)

@@ -4,6 +4,7 @@ the end. Each returns TwiML and leaves everything that matters in the record, so
 from dataclasses import dataclass
 from pathlib import Path
 
+from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from backend.cases import service as cases
@@ -17,13 +18,15 @@ from backend.directory.service import operators_present
 from backend.parts import Parts
 from bot.catalogue import Catalogue
 from bot.client import BotUnavailable, Reply
-from ivr.flow import MESSAGE_KEY, Heard, reprompt, understand
+from ivr.flow import MESSAGE_KEY, Heard, Meaning, reprompt, understand
 from ivr.hints import speech_hints
 from ivr.models import Call
 from ivr.twiml import Speaker
 
 PROMPTS = Catalogue(Path(__file__).with_name("prompts.yml"))
 QUEUE_NAME = "operators"
+FALLBACK_STEP = 100_000
+"""The step after a failed webhook, whose own number is not known; no call gets so far."""
 
 
 @dataclass(frozen=True)
@@ -43,22 +46,13 @@ class Line:
         locale, now = "zh", self.parts.clock()
         greeting = prompt("greeting", locale, city=city_name(locale))
         with self.parts.database.write() as session:
-            call, conversation = self.find(session, call_sid, caller)
-            call.step = 1
+            _, conversation = self.find(session, call_sid, caller)
             conversations.record_reply(session, conversation, Reply(greeting, greeting), now)
         return self.speaker(locale).listen([greeting], step=1)
 
     def turn(self, call_sid: str, step: int, heard: Heard) -> str:
         """The caller said something, pressed keys, or did neither."""
-        with self.parts.database.write() as session:
-            call, conversation = self.find(session, call_sid)
-            call.step = step + 1
-            last = conversations.last_reply(session, conversation.id)
-            meaning = understand(heard, last)
-            call.silences = call.silences + 1 if meaning.intent == "silence" else 0
-            call.no_matches = call.no_matches + 1 if meaning.intent == "no_match" else 0
-            locale, conversation_id = conversation.locale, conversation.id
-            times = call.silences + call.no_matches
+        meaning, times, last, conversation_id, locale = self.hear(call_sid, heard)
         speaker = self.speaker(locale)
 
         if meaning.intent == "person":
@@ -82,6 +76,28 @@ class Line:
         except BotUnavailable:
             return speaker.record([prompt("bot_down", locale)], step + 1)
         return self.speak(call_sid, speaker, taken.replies, step + 1)
+
+    def hear(self, call_sid: str, heard: Heard) -> tuple[Meaning, int, Reply | None, str, str]:
+        """What the caller means, how many silences or no-matches in a row that makes, the last reply, and the
+        conversation's id and language. Only a change of these counts is written: most turns wait for no other writer."""
+        with self.parts.database.read() as session:
+            call = session.get(Call, call_sid)
+            if call:
+                conversation = conversations.get_conversation(session, call.conversation_id)
+                last = conversations.last_reply(session, conversation.id)
+                meaning = understand(heard, last)
+                silences = call.silences + 1 if meaning.intent == "silence" else 0
+                no_matches = call.no_matches + 1 if meaning.intent == "no_match" else 0
+                changed = (silences, no_matches) != (call.silences, call.no_matches)
+        if call is None:
+            with self.parts.database.write() as session:
+                self.find(session, call_sid)
+            return self.hear(call_sid, heard)
+        if changed:
+            with self.parts.database.write() as session:
+                counts = {"silences": silences, "no_matches": no_matches}
+                session.execute(update(Call).where(Call.sid == call_sid).values(**counts))
+        return meaning, silences + no_matches, last, conversation.id, conversation.locale
 
     def speak(self, call_sid: str, speaker: Speaker, replies: list[Reply], step: int) -> str:
         """Say the bot's replies and do what the last of them is about."""
@@ -123,8 +139,7 @@ class Line:
     def left_queue(self, call_sid: str, step: int, result: str) -> str:
         """The caller has left the queue: to the operator who took the call, or to leave a message."""
         with self.parts.database.write() as session:
-            call, conversation = self.find(session, call_sid)
-            call.step = step + 1
+            _, conversation = self.find(session, call_sid)
             locale = conversation.locale
             operator = conversation.operator if conversation.state == "operator" else None
             telephone = operator.telephone if operator else None
@@ -140,8 +155,7 @@ class Line:
     def dialled(self, call_sid: str, step: int, status: str) -> str:
         """The operator's telephone was connected and has hung up, or it did not answer."""
         with self.parts.database.write() as session:
-            call, conversation = self.find(session, call_sid)
-            call.step = step + 1
+            _, conversation = self.find(session, call_sid)
             locale = conversation.locale
             if status != "completed" and conversation.state == "operator":
                 conversations.move(session, conversation, "hand_back", self.parts.clock())
@@ -184,14 +198,13 @@ class Line:
     def fall_back(self, call_sid: str) -> str:
         """Twilio could not get an answer from the webhook before: apologise and take a message."""
         with self.parts.database.write() as session:
-            call, conversation = self.find(session, call_sid)
-            call.step += 1
-            locale, step = conversation.locale, call.step
-        return self.speaker(locale).record([prompt("fallback", locale)], step)
+            _, conversation = self.find(session, call_sid)
+            locale = conversation.locale
+        return self.speaker(locale).record([prompt("fallback", locale)], FALLBACK_STEP)
 
     def message_without_record(self) -> str:
         """Apologise and take a message when not even the record can be reached; what comes of it is for the next step."""
-        return self.speaker("zh").record([prompt("fallback", "zh")], step=0)
+        return self.speaker("zh").record([prompt("fallback", "zh")], FALLBACK_STEP)
 
     def ended(self, call_sid: str) -> None:
         """The call is over: close its conversation."""
@@ -208,7 +221,7 @@ class Line:
         if call:
             return call, conversations.get_conversation(session, call.conversation_id)
         conversation, _ = conversations.open_conversation(session, "phone", "zh", self.parts.clock(), caller)
-        call = Call(sid=call_sid, conversation_id=conversation.id, step=0, silences=0, no_matches=0)
+        call = Call(sid=call_sid, conversation_id=conversation.id, silences=0, no_matches=0)
         session.add(call)
         session.flush()
         return call, conversation

@@ -1,4 +1,4 @@
-"""The real line as processes: gunicorn (for the public and for the bot), Rasa and the action server on free ports, with a record of their own.
+"""The real line as processes, with a record of its own: gunicorn (for the public and for the bot), Rasa, action server.
 
 Used by the end-to-end tests and the benches. Nothing is asserted by time: `until` waits for a condition.
 """

@@ -77,15 +77,12 @@ def answer(body: dict[str, Any], conversation_id: str) -> dict[str, Any]:
     if not (body["question"] or body["article"]):
         raise Refused("bad_request")
     shared = parts()
-    with shared.database.write() as session:
-        conversation = service.get_conversation(session, conversation_id)
-        if body["in_form"]:
-            reply = answers.answer_aside(session, shared.knowledge, conversation, body["question"] or "", shared.clock)
-        elif body["article"]:
-            reply = answers.give_article(session, shared.knowledge, conversation, body["article"], shared.clock)
-        else:
-            reply = answers.answer_question(session, shared.knowledge, conversation, body["question"], shared.clock)
-    return reply.to_json()
+    looked_up = (shared.database, shared.knowledge, conversation_id)
+    if body["in_form"]:
+        return answers.answer_aside(*looked_up, body["question"] or "", shared.clock).to_json()
+    if body["article"]:
+        return answers.give_article(*looked_up, body["article"], shared.clock).to_json()
+    return answers.answer_question(*looked_up, body["question"], shared.clock).to_json()
 
 
 @blueprint.post("/<conversation_id>/feedback")
@@ -94,6 +91,4 @@ def answer(body: dict[str, Any], conversation_id: str) -> dict[str, Any]:
 def feedback(body: dict[str, Any], conversation_id: str) -> dict[str, Any]:
     """For the bot: the reply to whether the last answer helped."""
     shared = parts()
-    with shared.database.write() as session:
-        conversation = service.get_conversation(session, conversation_id)
-        return answers.take_feedback(session, conversation, body["solved"], shared.clock).to_json()
+    return answers.take_feedback(shared.database, conversation_id, body["solved"], shared.clock).to_json()

@@ -98,10 +98,10 @@ def decide(
     """
     rules = [rule for rule in TABLE if rule.state == state and rule.act == act]
     if not rules:
-        return Refusal("act_not_possible", {"state": STATES.get(state, state), "act": ACTS.get(act, act)})
+        return Refusal("act_not_possible", {})
     rule = rules[0]
     if role not in rule.roles:
-        return Refusal("act_not_yours", {"act": ACTS[act]})
+        return Refusal("act_not_yours", {})
     missing = [need for need in rule.needs if details.get(need) in (None, "")]
     if missing:
         return Refusal("act_needs", {"missing": ", ".join(missing)})

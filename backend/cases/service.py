@@ -212,7 +212,9 @@ def newest_cases(session: Session, limit: int = 100, agency_code: str | None = N
     """The newest cases, all or one agency's, for the console's list."""
     query = select(Case).options(selectinload(Case.agency), selectinload(Case.category)).order_by(Case.id.desc())
     if agency_code:
-        query = query.where(Case.agency_code == agency_code, Case.state.not_in(("filed", "accepted")))
+        query = query.where(
+            Case.agency_code == agency_code, Case.state.not_in(("filed", "accepted", "declined", "withdrawn"))
+        )
     return list(session.scalars(query.limit(limit)))
 
 

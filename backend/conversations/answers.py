@@ -10,7 +10,8 @@ from sqlalchemy.orm import Session
 from backend.clock import Clock
 from backend.conversations.models import Conversation, Turn
 from backend.conversations.rules import needs_person
-from backend.conversations.service import PHRASES, handoff_reply, last_reply, turns_after
+from backend.conversations.service import PHRASES, get_conversation, handoff_reply, last_reply, turns_after
+from backend.database import Database
 from backend.knowledge.models import Article
 from backend.knowledge.rules import CLARIFY_AMONG
 from backend.knowledge.service import Knowledge, log_gap
@@ -68,24 +69,30 @@ NONE_WORDS = ("都不是", "都不对", "不是", "没有", "neither", "none", "
 
 
 def answer_question(
-    session: Session, knowledge: Knowledge, conversation: Conversation, question: str, clock: Clock
+    database: Database, knowledge: Knowledge, conversation_id: str, question: str, clock: Clock
 ) -> Reply:
-    """Look `question` up and reply by its verdict: the answer, articles to choose from, or plainly that it's unknown."""
-    found = knowledge.search(session, question, clock())
+    """Look `question` up and reply by its verdict: the answer, articles to choose from, or plainly that it's unknown.
+
+    Only a question without an answer is written down, so that most answers wait for no other writer.
+    """
+    with database.read() as session:
+        conversation = get_conversation(session, conversation_id)
+        found = knowledge.search(session, question, clock())
     if found.verdict == "answer":
         return article_reply(found.articles[0][0], conversation)
     if found.verdict == "clarify":
         return clarify_reply([article for article, _ in found.articles[:CLARIFY_AMONG]], conversation.locale)
-    return unknown_reply(session, conversation, question, clock)
+    return unknown_reply(database, conversation_id, question, clock)
 
 
-def answer_aside(
-    session: Session, knowledge: Knowledge, conversation: Conversation, question: str, clock: Clock
-) -> Reply:
+def answer_aside(database: Database, knowledge: Knowledge, conversation_id: str, question: str, clock: Clock) -> Reply:
     """Answer a question that interrupts the filing of a case: shortly, offering nothing, so that the form can go on."""
-    found = knowledge.search(session, question, clock())
-    if found.verdict == "unknown":
-        log_gap(session, conversation.id, question, "unknown", clock())
+    with database.read() as session:
+        conversation = get_conversation(session, conversation_id)
+        found = knowledge.search(session, question, clock())
+    if found.verdict != "answer":
+        with database.write() as session:
+            log_gap(session, conversation_id, question, "unknown", clock())
         return simple("unknown_aside", conversation.locale)
     article = found.articles[0][0]
     english = conversation.locale == "en" and article.answer_en
@@ -93,39 +100,53 @@ def answer_aside(
         text=article.answer_en if english else article.answer,
         speech=article.answer_en if english else article.speech,
         sources=tuple(Source(**source) for source in article.sources),
-        act="say",
         article=article.id,
     )
 
 
 def give_article(
-    session: Session, knowledge: Knowledge, conversation: Conversation, article_id: str, clock: Clock
+    database: Database, knowledge: Knowledge, conversation_id: str, article_id: str, clock: Clock
 ) -> Reply:
     """Reply with the article that the citizen chose; it may have been retired since it was offered."""
-    article = knowledge.article(session, article_id, clock())
+    with database.read() as session:
+        conversation = get_conversation(session, conversation_id)
+        article = knowledge.article(session, article_id, clock())
     if article is None:
-        return unknown_reply(session, conversation, article_id, clock)
+        return unknown_reply(database, conversation_id, article_id, clock)
     return article_reply(article, conversation)
 
 
-def take_feedback(session: Session, conversation: Conversation, solved: bool, clock: Clock) -> Reply:
+def take_feedback(database: Database, conversation_id: str, solved: bool, clock: Clock) -> Reply:
     """Reply to whether the last answer helped; two questions in a row that the bot can't settle bring a person."""
+    with database.read() as session:
+        conversation = get_conversation(session, conversation_id)
+        last = last_reply(session, conversation_id)
+        question = last_question(session, conversation)
     locale = conversation.locale
-    last = last_reply(session, conversation.id)
     if last and last.act == "clarify" and not solved:
-        return unknown_reply(session, conversation, last_question(session, conversation), clock)
+        return unknown_reply(database, conversation_id, question, clock)
     if last is None or last.act != "answer":
         return simple("anything_else", locale)
     if solved:
-        conversation.failures = 0
+        if conversation.failures:
+            with database.write() as session:
+                get_conversation(session, conversation_id).failures = 0
         return simple("solved", locale)
-    question = last_question(session, conversation)
-    log_gap(session, conversation.id, question, "unsolved", clock(), last.article)
-    conversation.failures += 1
-    if needs_person(conversation.failures):
+    if fail(database, conversation_id, question, "unsolved", clock, last.article):
         return handoff_reply(locale)
     phrase = PHRASES.say("unsolved", locale)
     return Reply(phrase.text, phrase.speech, choices=offers(locale, question), expects="choice", act="unknown")
+
+
+def fail(
+    database: Database, conversation_id: str, question: str, reason: str, clock: Clock, article_id: str | None = None
+) -> bool:
+    """Count a question that the bot did not settle and keep it for the editors; returns whether a person is due."""
+    with database.write() as session:
+        conversation = get_conversation(session, conversation_id)
+        log_gap(session, conversation_id, question, reason, clock(), article_id)
+        conversation.failures += 1
+        return needs_person(conversation.failures)
 
 
 def article_reply(article: Article, conversation: Conversation) -> Reply:
@@ -142,8 +163,8 @@ def article_reply(article: Article, conversation: Conversation) -> Reply:
         text="\n\n".join(part.strip() for part in [*parts, solved.text] if part),
         speech=f"{speech}{' ' if english else ''}{solved.speech}",
         choices=(
-            Choice(PHRASES.words("solved_yes", locale), "/affirm", YES_WORDS),
-            Choice(PHRASES.words("solved_no", locale), "/deny", NO_WORDS),
+            Choice(PHRASES.words("solved_yes", locale), "/solved", YES_WORDS),
+            Choice(PHRASES.words("solved_no", locale), "/unsolved", NO_WORDS),
         ),
         expects="choice",
         sources=tuple(Source(**source) for source in article.sources),
@@ -169,23 +190,21 @@ def clarify_reply(articles: list[Article], locale: str) -> Reply:
                 Choice(question, f'/choose{{"article": "{article.id}"}}')
                 for question, article in zip(questions, articles, strict=True)
             ),
-            Choice(PHRASES.words("none_of_these", locale), "/deny", NONE_WORDS),
+            Choice(PHRASES.words("none_of_these", locale), "/unsolved", NONE_WORDS),
         ),
         expects="choice",
         act="clarify",
     )
 
 
-def unknown_reply(session: Session, conversation: Conversation, question: str, clock: Clock) -> Reply:
+def unknown_reply(database: Database, conversation_id: str, question: str, clock: Clock) -> Reply:
     """Say plainly that there is no answer, offer a case or a person, and keep the question for the editors."""
-    log_gap(session, conversation.id, question, "unknown", clock())
-    conversation.failures += 1
-    if needs_person(conversation.failures):
-        return handoff_reply(conversation.locale)
-    phrase = PHRASES.say("unknown", conversation.locale)
-    return Reply(
-        phrase.text, phrase.speech, choices=offers(conversation.locale, question), expects="choice", act="unknown"
-    )
+    with database.read() as session:
+        locale = get_conversation(session, conversation_id).locale
+    if fail(database, conversation_id, question, "unknown", clock):
+        return handoff_reply(locale)
+    phrase = PHRASES.say("unknown", locale)
+    return Reply(phrase.text, phrase.speech, choices=offers(locale, question), expects="choice", act="unknown")
 
 
 def offers(locale: str, question: str) -> tuple[Choice, ...]:

@@ -250,7 +250,7 @@ def refuse_move(session: Session, conversation: Conversation) -> NoReturn:
     session.refresh(conversation)
     if conversation.operator:
         raise Refused("already_taken", 409, name=conversation.operator.name)
-    raise Refused("conversation_moved", 409, state=conversation.state)
+    raise Refused("conversation_moved", 409)
 
 
 def request_operator(session: Session, conversation: Conversation, now: datetime) -> None:
@@ -338,7 +338,7 @@ def require_holder(conversation: Conversation, staff: Staff) -> None:
     if conversation.state != "operator" or conversation.operator_id != staff.id:
         if conversation.operator and conversation.operator_id != staff.id:
             raise Refused("already_taken", 409, name=conversation.operator.name)
-        raise Refused("conversation_moved", 409, state=conversation.state)
+        raise Refused("conversation_moved", 409)
 
 
 def citizen_words(session: Session, conversation: Conversation) -> str:

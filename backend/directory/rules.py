@@ -10,8 +10,9 @@ RIGHTS: dict[str, frozenset[str]] = {
 }
 """role -> areas of the console that it may enter. What a role may do to a case is in cases/rules.py."""
 
-PRESENCE_LASTS = timedelta(seconds=30)
-"""A console that has not been heard of for so long is taken to be closed."""
+PRESENCE_LASTS = timedelta(seconds=90)
+"""A console that has not been heard of for so long is taken to be closed. Browsers let a page in the background speak only
+once a minute."""
 
 
 def may_enter(role: str, area: str) -> bool:

@@ -150,7 +150,6 @@ def upgrade() -> None:
         "calls",
         sa.Column("sid", sa.String(length=40), nullable=False),
         sa.Column("conversation_id", sa.String(length=40), nullable=False),
-        sa.Column("step", sa.Integer(), nullable=False),
         sa.Column("silences", sa.Integer(), nullable=False),
         sa.Column("no_matches", sa.Integer(), nullable=False),
         sa.Column("ended_at", backend.database.UtcDateTime(timezone=True), nullable=True),
