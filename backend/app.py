@@ -27,8 +27,8 @@ from ivr import views as ivr
 from ivr.phone.views import make_phone_blueprint
 
 CONTENT_SECURITY_POLICY = (
-    "default-src 'self'; img-src 'self' data:; style-src 'self'; script-src 'self'; media-src 'self' https://api.twilio.com; "
-    "base-uri 'none'; form-action 'self'; frame-ancestors {ancestors}"
+    "default-src 'self'; img-src 'self' data:; style-src 'self'; script-src 'self'; "
+    "media-src 'self' https://api.twilio.com; base-uri 'none'; form-action 'self'; frame-ancestors {ancestors}"
 )
 
 

@@ -12,6 +12,7 @@ from typing import Any, Optional
 import sqlalchemy as sa
 from rasa.core.tracker_store import SQLTrackerStore
 from rasa.shared.core.trackers import DialogueStateTracker
+from sqlalchemy.pool import StaticPool
 
 TRACKERS_AT_HAND = 2000
 
@@ -24,8 +25,12 @@ class CachedTrackerStore(SQLTrackerStore):
         self._at_hand: "OrderedDict[str, DialogueStateTracker]" = OrderedDict()
         self._stored: dict[str, int] = {}
         super().__init__(domain=domain, event_broker=event_broker, host=url, **kwargs)
-        if self.engine.dialect.name == "sqlite":
-            sa.event.listen(self.engine, "connect", use_write_ahead_log)
+        if self.engine.dialect.name == "sqlite":  # Rasa would open and close the file at every turn
+            self.engine = sa.create_engine(url, poolclass=StaticPool, connect_args={"check_same_thread": False})
+            self.sessionmaker.configure(bind=self.engine)
+            with self.engine.connect() as connection:
+                connection.execute(sa.text("PRAGMA journal_mode=WAL"))
+                connection.execute(sa.text("PRAGMA synchronous=NORMAL"))
 
     async def retrieve(self, sender_id: str) -> Optional[DialogueStateTracker]:
         """The tracker at hand, or the stored one."""
@@ -64,9 +69,3 @@ class CachedTrackerStore(SQLTrackerStore):
         while len(self._at_hand) > TRACKERS_AT_HAND:
             oldest, _ = self._at_hand.popitem(last=False)
             del self._stored[oldest]
-
-
-def use_write_ahead_log(connection: Any, _: Any) -> None:
-    """Readers don't wait for writers, and a commit is one write to the log."""
-    connection.execute("PRAGMA journal_mode=WAL")
-    connection.execute("PRAGMA synchronous=NORMAL")

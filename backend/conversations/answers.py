@@ -65,7 +65,7 @@ FILE_WORDS = (
     "okay",
     "file it",
 )
-NONE_WORDS = ("都不是", "都不对", "不是", "没有", "neither", "none", "no")
+NONE_WORDS = ("都不是", "都不对", "没解决", "不是", "没有", "不对", "neither", "none", "no")
 
 
 def answer_question(

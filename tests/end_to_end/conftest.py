@@ -1,11 +1,23 @@
-"""One running line for all end-to-end tests."""
+"""One running line for all end-to-end tests, and a browser for those that look at its pages."""
 
+import shutil
 from collections.abc import Iterator
 
 import pytest
+from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, Playwright, expect, sync_playwright
 
 from tests.conftest import missing_service
-from tests.running_line import BOT_PYTHON, RunningLine
+from tests.running_line import BOT_PYTHON, SECRETS, RunningLine
+
+MILLISECONDS = 30_000
+"""How long a page may take to show what is expected of it; a slow machine's Rasa thinks for seconds."""
+PHONE_SCREEN = (390, 844)
+TELL_VIOLATIONS = """
+    document.addEventListener("securitypolicyviolation", (violation) =>
+        console.error(`policy violated: ${violation.violatedDirective} ${violation.blockedURI}`));
+"""
+
+expect.set_options(timeout=MILLISECONDS)
 
 
 @pytest.fixture(scope="session")
@@ -28,3 +40,130 @@ def need_bot() -> None:
     """Without the bot's environment there is nothing to start."""
     if not BOT_PYTHON.exists():
         missing_service("the bot's environment (make setup train)")
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Chromium without a screen, for all browser tests."""
+    if not chromium():
+        missing_service("Chromium")
+    with sync_playwright() as playwright:
+        opened = launch(playwright)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def visit(browser: Browser) -> Iterator["Visit"]:
+    """Opens pages for people, each with a browser of their own; after the test no page may have complained, and no
+    operator is left ready."""
+    people = Visit(browser)
+    yield people
+    people.leave()
+    assert people.complaints == []
+
+
+class Visit:
+    """The people of one test. What their pages complain of in the console (faults of scripts, things that could not be
+    loaded, violations of the content security policy) is collected in `complaints`."""
+
+    def __init__(self, browser: Browser, scale: float = 1) -> None:
+        self.browser = browser
+        self.scale = scale
+        self.complaints: list[str] = []
+        self.expected: list[str] = []
+        self.staff: list[Page] = []
+
+    def person(self, width: int = 1280, height: int = 800, touch: bool = False) -> Page:
+        """A page of somebody who has never been here."""
+        context = self.browser.new_context(
+            viewport={"width": width, "height": height},
+            locale="zh-CN",
+            timezone_id="Asia/Shanghai",
+            is_mobile=touch,
+            has_touch=touch,
+            device_scale_factor=self.scale,
+        )
+        context.set_default_timeout(MILLISECONDS)
+        context.on("console", self.note)
+        context.on("weberror", lambda error: self.complaints.append(f"{error.page and error.page.url}: {error.error}"))
+        context.add_init_script(TELL_VIOLATIONS)
+        return context.new_page()
+
+    def phone(self) -> Page:
+        """A page on the screen of a telephone."""
+        return self.person(*PHONE_SCREEN, touch=True)
+
+    def log_in(
+        self, line: RunningLine, username: str, ready: bool = False, width: int = 1366, height: int = 768
+    ) -> Page:
+        """A page of one of the sample staff, logged in at the console, ready for citizens if asked for."""
+        page = self.person(width, height)
+        page.goto(f"{line.base_url}/console/")
+        page.get_by_test_id("username").fill(username)
+        page.get_by_test_id("password").fill(SECRETS["CONSOLE_PASSWORD"])
+        page.get_by_test_id("log-in").click()
+        expect(page.get_by_test_id("who")).to_be_visible()
+        self.staff.append(page)
+        if ready:
+            page.get_by_test_id("presence-ready").click()
+            expect(page.get_by_test_id("presence")).to_have_attribute("data-ready", "yes")
+        return page
+
+    def expect_complaint(self, part: str) -> None:
+        """A message with this in it is no complaint: a refusal's status, which the browser also writes into its console."""
+        self.expected.append(part)
+
+    def note(self, message: ConsoleMessage) -> None:
+        """Something was written into a page's console."""
+        whole = f"{message.location.get('url')}: {message.text}"
+        if message.type == "error" and not any(part in whole for part in self.expected):
+            self.complaints.append(whole)
+
+    def leave(self) -> None:
+        """Log the staff out, so that nobody counts as ready any more, and close all pages."""
+        for page in self.staff:
+            page.get_by_test_id("log-out").click()
+            expect(page.get_by_test_id("log-in")).to_be_visible()
+        for context in self.browser.contexts:
+            context.close()
+
+
+def chromium() -> str | None:
+    """Where Debian's Chromium is."""
+    return shutil.which("chromium") or shutil.which("chromium-browser")
+
+
+def launch(playwright: Playwright) -> Browser:
+    """Start Chromium; it looks nothing up on its own."""
+    quiet = ("background-networking", "component-update", "sync", "gpu")
+    return playwright.chromium.launch(
+        executable_path=chromium(),
+        args=["--no-sandbox", "--no-first-run", *(f"--disable-{what}" for what in quiet)],
+    )
+
+
+def say(page: Page, text: str) -> None:
+    """Type something at the chat page and send it; it is on the record when this returns."""
+    page.get_by_test_id("text").fill(text)
+    page.get_by_test_id("text").press("Enter")
+    expect(page.get_by_test_id("turn-citizen").last).to_contain_text(text)
+
+
+def choose(page: Page, label: str) -> None:
+    """Press one of the choices that the bot has just given."""
+    page.get_by_test_id("choice").get_by_text(label, exact=True).click()
+    expect(page.get_by_test_id("turn-citizen").last).to_contain_text(label)
+
+
+def expect_reply(page: Page, act: str, text: str = "") -> Locator:
+    """Wait until the bot's last reply is of this kind and has these words; return it."""
+    reply = page.get_by_test_id("turn-bot").last
+    expect(reply).to_have_attribute("data-act", act)
+    expect(reply).to_contain_text(text)
+    return reply
+
+
+def waiting_row(desk: Page, words: str) -> Locator:
+    """The row of the operator's queue in which somebody waits who said this."""
+    return desk.get_by_test_id("waiting").filter(has_text=words)
