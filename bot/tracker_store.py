@@ -25,7 +25,7 @@ class CachedTrackerStore(SQLTrackerStore):
         self._at_hand: "OrderedDict[str, DialogueStateTracker]" = OrderedDict()
         self._stored: dict[str, int] = {}
         super().__init__(domain=domain, event_broker=event_broker, host=url, **kwargs)
-        if self.engine.dialect.name == "sqlite":  # Rasa would open and close the file at every turn
+        if url.startswith("sqlite"):  # Rasa would open and close the file at every turn
             self.engine = sa.create_engine(url, poolclass=StaticPool, connect_args={"check_same_thread": False})
             self.sessionmaker.configure(bind=self.engine)
             with self.engine.connect() as connection:
