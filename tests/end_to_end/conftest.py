@@ -67,9 +67,8 @@ class Visit:
     """The people of one test. What their pages complain of in the console (faults of scripts, things that could not be
     loaded, violations of the content security policy) is collected in `complaints`."""
 
-    def __init__(self, browser: Browser, scale: float = 1) -> None:
+    def __init__(self, browser: Browser) -> None:
         self.browser = browser
-        self.scale = scale
         self.complaints: list[str] = []
         self.expected: list[str] = []
         self.staff: list[Page] = []
@@ -82,7 +81,6 @@ class Visit:
             timezone_id="Asia/Shanghai",
             is_mobile=touch,
             has_touch=touch,
-            device_scale_factor=self.scale,
         )
         context.set_default_timeout(MILLISECONDS)
         context.on("console", self.note)
@@ -99,7 +97,7 @@ class Visit:
     ) -> Page:
         """A page of one of the sample staff, logged in at the console, ready for citizens if asked for."""
         page = self.person(width, height)
-        page.goto(f"{line.base_url}/console/")
+        page.goto(f"{line.base_url}/console")
         page.get_by_test_id("username").fill(username)
         page.get_by_test_id("password").fill(SECRETS["CONSOLE_PASSWORD"])
         page.get_by_test_id("log-in").click()
@@ -122,11 +120,13 @@ class Visit:
 
     def leave(self) -> None:
         """Log the staff out, so that nobody counts as ready any more, and close all pages."""
-        for page in self.staff:
-            page.get_by_test_id("log-out").click()
-            expect(page.get_by_test_id("log-in")).to_be_visible()
-        for context in self.browser.contexts:
-            context.close()
+        try:
+            for page in self.staff:
+                page.get_by_test_id("log-out").click()
+                expect(page.get_by_test_id("log-in")).to_be_visible()
+        finally:
+            for context in self.browser.contexts:
+                context.close()
 
 
 def chromium() -> str | None:
@@ -167,3 +167,10 @@ def expect_reply(page: Page, act: str, text: str = "") -> Locator:
 def waiting_row(desk: Page, words: str) -> Locator:
     """The row of the operator's queue in which somebody waits who said this."""
     return desk.get_by_test_id("waiting").filter(has_text=words)
+
+
+def take(desk: Page, words: str) -> None:
+    """Take the conversation of who said this from the operator's queue; its page with its scripts is there then."""
+    waiting_row(desk, words).get_by_test_id("take").click()
+    desk.wait_for_url("**/console/conversations/*")
+    expect(desk.get_by_test_id("stand")).to_have_attribute("data-state", "operator")
