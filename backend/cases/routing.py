@@ -4,7 +4,8 @@ The nearest article of the knowledge gives the category and the city's agency fo
 moves it down to that district's own bureau where there is one. A dispatcher decides; this only proposes. Pure.
 """
 
-from collections.abc import Iterable
+import re
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from backend.directory.models import Agency
@@ -40,6 +41,13 @@ def propose(nearest: tuple[str, str] | None, certainty: float, place: str, agenc
         None,
     )
     return Proposal(category, bureau.code if bureau else city_agency, certainty)
+
+
+def without_places(text: str, agencies: Collection[Agency]) -> str:
+    """The text without names of districts and streets, which say nothing about the matter (云水区 is no water)."""
+    names = {agency.district for agency in agencies if agency.level > 1}
+    names |= {agency.name.removesuffix("办事处").removesuffix("人民政府") for agency in agencies if agency.level == 3}
+    return re.sub("|".join(map(re.escape, sorted(names, key=len, reverse=True))), "", text) if names else text
 
 
 def is_named(district: str, place: str) -> bool:

@@ -17,7 +17,7 @@ from sqlalchemy.orm.exc import StaleDataError
 from backend.cases.deadlines import due_at
 from backend.cases.models import Case, CaseCounter, CaseEvent
 from backend.cases.numbers import NumberRefused, make_number, parse_number
-from backend.cases.routing import Proposal, propose
+from backend.cases.routing import Proposal, propose, without_places
 from backend.cases.rules import FINAL_STATES, Refusal, decide
 from backend.clock import local
 from backend.directory.models import Agency, Staff
@@ -92,9 +92,10 @@ def file_case(
 
 def propose_for(session: Session, knowledge: Knowledge, filing: Filing, now: datetime) -> Proposal:
     """The category and agency that this filing seems to belong to."""
-    found = knowledge.search(session, filing.what, now, limit=1)
+    known = list(session.scalars(select(Agency)))
+    found = knowledge.search(session, without_places(filing.what, known), now, limit=1)
     nearest = (found.articles[0][0].category_code, found.articles[0][0].agency_code) if found.articles else None
-    return propose(nearest, found.first_is_right, filing.place + filing.what, session.scalars(select(Agency)))
+    return propose(nearest, found.first_is_right, filing.place + filing.what, known)
 
 
 def next_number(session: Session, now: datetime) -> str:

@@ -27,7 +27,7 @@ PLACE_ASKED, SINCE_ASKED, OTHER_ASKED = (
 """The bot's questions whose answers are a place, a time, or nothing that belongs into what is reported."""
 
 PLACE: Final = re.compile(
-    r"(?:.*?(?:在|住|位于))?(?P<place>\w{1,20}(?:区|县|街道|街|路|巷|胡同|花园|村|镇|栋|幢|号楼|楼|单元|号|室|广场|大厦|公园|学校|医院"
+    r"(?:.*?(?:在|住|位于))?(?P<place>\w{1,20}(?:区|县|街道|街|路(?!灯)|巷|胡同|花园|村|镇|栋|幢|号楼|楼|单元|号|室|广场|大厦|公园|学校|医院"
     r"|门口|附近|旁边|对面))"
 )
 SINCE: Final = re.compile(

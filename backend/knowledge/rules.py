@@ -8,7 +8,7 @@ Verdict = Literal["answer", "clarify", "unknown"]
 COST_OF_WRONG_ANSWER = 3.0
 """A citizen who is told something wrong is worse off than one who waits for a person; unit: one person's time."""
 COST_OF_ASKING_BACK = 0.35
-COST_OF_ASKING_IN_VAIN = 1.3
+COST_OF_ASKING_IN_VAIN = 1.6
 """Two or three questions to choose from and none is the right one: the citizen's time, and then a person's."""
 COST_OF_PERSON = 1.0
 
