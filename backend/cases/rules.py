@@ -1,8 +1,7 @@
 """The life of a case: a table of plain data that says for each state which act leads where, who may do it, and what it
 needs. Everything else is refused with a reason. Pure.
 
-States and acts are those of DESIGN 3; the loop (accept, dispatch, handle, reply, return visit, evaluate, close) is that
-of State Council Office 2020 No. 53.
+The loop (accept, dispatch, handle, reply, return visit, evaluate, close) is that of State Council Office 2020 No. 53.
 """
 
 from collections.abc import Mapping

@@ -18,7 +18,7 @@ from backend.cases.deadlines import due_at
 from backend.cases.models import Case, CaseCounter, CaseEvent
 from backend.cases.numbers import NumberRefused, make_number, parse_number
 from backend.cases.routing import Proposal, propose, without_places
-from backend.cases.rules import FINAL_STATES, Refusal, decide
+from backend.cases.rules import Refusal, decide
 from backend.clock import local
 from backend.directory.models import Agency, Staff
 from backend.errors import Refused
@@ -196,17 +196,6 @@ def look_up(session: Session, number: str, last_digits: str, now: datetime) -> C
     case.wrong_lookups = case.wrong_lookups + 1 if paused else 1
     case.wrong_lookup_at = now
     return None
-
-
-def open_case_of(session: Session, conversation_id: str) -> Case | None:
-    """The newest case filed from this conversation that is still open."""
-    return session.scalar(
-        select(Case)
-        .where(Case.conversation_id == conversation_id, Case.state.not_in(FINAL_STATES))
-        .options(selectinload(Case.history))
-        .order_by(Case.id.desc())
-        .limit(1)
-    )
 
 
 def newest_cases(session: Session, limit: int = 100, agency_code: str | None = None) -> list[Case]:

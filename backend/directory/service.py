@@ -7,7 +7,7 @@ from argon2.exceptions import InvalidHashError, VerifyMismatchError
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from backend.directory.models import Agency, Category, Staff
+from backend.directory.models import Agency, Staff
 from backend.directory.rules import PRESENCE_LASTS, RIGHTS
 
 PASSWORDS = PasswordHasher()  # Argon2id with RFC 9106's low-memory parameters, the library's default
@@ -61,11 +61,6 @@ def operators_present(session: Session, now: datetime) -> int:
         select(Staff.id).where(Staff.ready, Staff.seen_at >= seen_since, Staff.role.in_(("operator", "supervisor")))
     )
     return len(rows.all())
-
-
-def categories(session: Session) -> list[Category]:
-    """All categories, parents before their children."""
-    return list(session.scalars(select(Category).order_by(Category.code)))
 
 
 def agencies(session: Session) -> list[Agency]:
