@@ -1,6 +1,6 @@
 """Who may do what: roles and rights as plain data, and what counts as being there."""
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 RIGHTS: dict[str, frozenset[str]] = {
     "operator": frozenset({"conversations", "cases"}),
@@ -18,8 +18,3 @@ once a minute."""
 def may_enter(role: str, area: str) -> bool:
     """Whether somebody with this role may open pages of this area."""
     return area in RIGHTS.get(role, frozenset())
-
-
-def is_present(ready: bool, seen_at: datetime | None, now: datetime) -> bool:
-    """Whether an operator can take a conversation now: said so, and the console is still open."""
-    return ready and seen_at is not None and now - seen_at <= PRESENCE_LASTS
