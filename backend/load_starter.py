@@ -30,6 +30,8 @@ SAMPLE_STAFF = (
     ("dispatcher1", "派单员", "dispatcher", None),
     ("agency1", "城管经办人", "agency", "C-URBAN"),
     ("supervisor1", "值班长", "supervisor", None),
+    ("editor1", "编辑甲", "editor", None),
+    ("editor2", "编辑乙", "editor", None),
 )
 """username, name, role, agency: for trying the line, with CONSOLE_PASSWORD."""
 

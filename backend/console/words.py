@@ -13,6 +13,7 @@ ROLES = {
     "dispatcher": lazy_gettext("派单员"),
     "agency": lazy_gettext("承办单位"),
     "supervisor": lazy_gettext("值班长"),
+    "editor": lazy_gettext("知识编辑"),
     "citizen": lazy_gettext("市民"),
     "bot": lazy_gettext("智能助手"),
     "line": lazy_gettext("热线系统"),

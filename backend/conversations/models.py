@@ -46,6 +46,7 @@ class Turn(Base):
     speaker: Mapped[str] = mapped_column(String(10))  # citizen, bot, operator, line (the service itself)
     text: Mapped[str] = mapped_column(Text)
     reply: Mapped[dict[str, Any] | None] = mapped_column(JSON)
+    article_id: Mapped[str | None] = mapped_column(String(80), index=True)  # the article that the bot spoke of
     message_key: Mapped[str | None] = mapped_column(String(80))  # the channel's name for a message: once only
     staff_id: Mapped[int | None] = mapped_column(ForeignKey("staff.id"))
     said_at: Mapped[datetime] = mapped_column(UtcDateTime)

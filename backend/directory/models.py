@@ -34,7 +34,7 @@ class Category(Base):
 
 
 class Staff(Base):
-    """Somebody who works the line; `role` is a key of `rules.ROLES`."""
+    """Somebody who works the line; `role` is a key of `rules.RIGHTS`."""
 
     __tablename__ = "staff"
 

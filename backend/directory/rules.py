@@ -6,7 +6,8 @@ RIGHTS: dict[str, frozenset[str]] = {
     "operator": frozenset({"conversations", "cases"}),
     "dispatcher": frozenset({"cases"}),
     "agency": frozenset({"cases"}),
-    "supervisor": frozenset({"conversations", "cases"}),
+    "supervisor": frozenset({"conversations", "cases", "knowledge"}),
+    "editor": frozenset({"knowledge"}),
 }
 """role -> areas of the console that it may enter. What a role may do to a case is in cases/rules.py."""
 
