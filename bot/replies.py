@@ -1,8 +1,8 @@
 """Rasa's response generator: turns an `utter_…` into a reply of bot/client.py's contract.
 
 It runs in Rasa's own process. A question is answered here, by asking the backend's knowledge, and not by the action
-server: what only says something needs no action, and each action costs a turn about 15 ms in Rasa alone (it checks the
-schema of events against the schema of schemas at every action's answer).
+server, and so is a case filed: each action costs a turn about 15 ms in Rasa alone (it checks the schema of events against
+the schema of schemas at every action's answer).
 """
 
 from typing import Any
@@ -32,6 +32,8 @@ class Replies(NaturalLanguageGenerator):
         if utter_action in ("utter_solved", "utter_unsolved"):
             solved = utter_action == "utter_solved"
             return {"custom": await self._ask(tracker, "feedback", {"solved": solved})}
+        if utter_action == "utter_restart":
+            return {"custom": await self._file(tracker, locale)}
         if utter_action == "utter_repeat":
             return {"custom": last_said(tracker) or say.reply("unclear", locale)}
         if utter_action == "utter_greet":
@@ -52,6 +54,27 @@ class Replies(NaturalLanguageGenerator):
         body = {"article": chosen} if chosen else {"question": message.text}
         body["in_form"] = bool(tracker.active_loop_name)
         return await self._ask(tracker, "answer", body)
+
+    async def _file(self, tracker: DialogueStateTracker, locale: str) -> dict[str, Any]:
+        """File the case that the citizen has confirmed, once (the backend knows a repeat by its key), and say its number.
+
+        Raises when it can't be filed: the bot then says nothing, and its channel keeps all that was said for the staff.
+        """
+        status, case = await self._backend.post(
+            "/cases",
+            {
+                "what": tracker.get_slot("what"),
+                "place": tracker.get_slot("where") or "",
+                "since": tracker.get_slot("since") or "",
+                "contact": tracker.get_slot("contact") or "anonymous",
+                "conversation_id": tracker.sender_id,
+                "key": f"{tracker.sender_id}:{tracker.latest_message.timestamp:.6f}",
+            },
+        )
+        if status not in (200, 201):
+            raise RuntimeError(f"the backend answered {status} to a case")
+        facts = {name: case[name] for name in ("number", "number_spoken", "agency", "due", "due_spoken")}
+        return say.reply("filed", locale, act="filed", **facts) | {"facts": {"number": case["number"]}}
 
     async def _ask(self, tracker: DialogueStateTracker, what: str, body: dict[str, Any]) -> dict[str, Any]:
         """The backend's reply in this conversation."""

@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import Any
 
 from bot.catalogue import Catalogue
+from bot.digits import said
 
 PHRASES = Catalogue(Path(__file__).with_name("phrases.yml"))
-SPOKEN_ZH = dict(zip("0123456789", "零幺二三四五六七八九"))  # noqa: B905  # same length; 3.10 and 3.11 alike
 
 ITEMS = ("what", "where", "since", "contact")
 
@@ -96,7 +96,7 @@ def contact_words(contact: str | None, locale: str) -> tuple[str, str]:
     digits = str(contact).removeprefix("+86")
     if locale == "en":
         return digits, " ".join(digits)
-    spoken = "".join(SPOKEN_ZH.get(digit, "") for digit in digits)
+    spoken = said(digits)
     return digits, "，".join(part for part in (spoken[:3], spoken[3:7], spoken[7:]) if part)
 
 

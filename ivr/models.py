@@ -17,6 +17,7 @@ class Call(Base):
     conversation_id: Mapped[str] = mapped_column(ForeignKey("conversations.id"), unique=True)
     silences: Mapped[int] = mapped_column(default=0)  # in a row
     no_matches: Mapped[int] = mapped_column(default=0)  # in a row
+    counted_step: Mapped[int | None]  # the step that changed these counts last
     ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
 

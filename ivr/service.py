@@ -51,8 +51,10 @@ class Line:
         return self.speaker(locale).listen([greeting], step=1)
 
     def turn(self, call_sid: str, step: int, heard: Heard) -> str:
-        """The caller said something, pressed keys, or did neither."""
-        meaning, times, last, conversation_id, locale = self.hear(call_sid, heard)
+        """The caller said something, pressed keys, or did neither. A repeat of the step changes nothing and is answered
+        with the same words, from the conversation's record."""
+        message_key = f"{call_sid}:{step}"
+        meaning, times, last, conversation_id, locale = self.hear(call_sid, step, heard, message_key)
         speaker = self.speaker(locale)
 
         if meaning.intent == "person":
@@ -71,13 +73,15 @@ class Line:
                 self.parts.clock,
                 conversation_id,
                 meaning.text[:MESSAGE_LIMIT],
-                message_key=f"{call_sid}:{step}",
+                message_key,
             )
         except BotUnavailable:
-            return speaker.record([prompt("bot_down", locale)], step + 1)
+            return self.speak(call_sid, speaker, [self.without_bot(conversation_id, locale)], step + 1)
         return self.speak(call_sid, speaker, taken.replies, step + 1)
 
-    def hear(self, call_sid: str, heard: Heard) -> tuple[Meaning, int, Reply | None, str, str]:
+    def hear(
+        self, call_sid: str, step: int, heard: Heard, message_key: str
+    ) -> tuple[Meaning, int, Reply | None, str, str]:
         """What the caller means, how many silences or no-matches in a row that makes, the last reply, and the
         conversation's id and language. Only a change of these counts is written: most turns wait for no other writer."""
         with self.parts.database.read() as session:
@@ -85,19 +89,30 @@ class Line:
             if call:
                 conversation = conversations.get_conversation(session, call.conversation_id)
                 last = conversations.last_reply(session, conversation.id)
-                meaning = understand(heard, last)
-                silences = call.silences + 1 if meaning.intent == "silence" else 0
-                no_matches = call.no_matches + 1 if meaning.intent == "no_match" else 0
-                changed = (silences, no_matches) != (call.silences, call.no_matches)
+                repeated = conversations.said_before(session, conversation.id, message_key)
         if call is None:
             with self.parts.database.write() as session:
                 self.find(session, call_sid)
-            return self.hear(call_sid, heard)
-        if changed:
+            return self.hear(call_sid, step, heard, message_key)
+        # What a repeat means was settled when it first came: `last` is by now what was replied to it.
+        meaning = Meaning("say", repeated.text) if repeated else understand(heard, last)
+        counted = step == call.counted_step
+        silences = call.silences + (not counted) if meaning.intent == "silence" else 0
+        no_matches = call.no_matches + (not counted) if meaning.intent == "no_match" else 0
+        if (silences, no_matches) != (call.silences, call.no_matches):
             with self.parts.database.write() as session:
-                counts = {"silences": silences, "no_matches": no_matches}
+                counts = {"silences": silences, "no_matches": no_matches, "counted_step": step}
                 session.execute(update(Call).where(Call.sid == call_sid).values(**counts))
         return meaning, silences + no_matches, last, conversation.id, conversation.locale
+
+    def without_bot(self, conversation_id: str, locale: str) -> Reply:
+        """The bot can't answer: what the caller is told, which asks for a message."""
+        words = prompt("bot_down", locale)
+        reply = Reply(words, words, expects="nothing", act="message")
+        with self.parts.database.write() as session:
+            conversation = conversations.get_conversation(session, conversation_id)
+            conversations.record_reply(session, conversation, reply, self.parts.clock())
+        return reply
 
     def speak(self, call_sid: str, speaker: Speaker, replies: list[Reply], step: int) -> str:
         """Say the bot's replies and do what the last of them is about."""
@@ -105,6 +120,8 @@ class Line:
         acts = {reply.act for reply in replies}
         if "handoff" in acts or not replies:
             return self.to_person(call_sid, spoken_replies, step)
+        if "message" in acts:
+            return speaker.record(spoken_replies, step)
         if "end" in acts:
             return speaker.end(spoken_replies)
         return speaker.listen(spoken_replies, step, replies[-1].expects == "digits")

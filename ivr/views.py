@@ -18,6 +18,9 @@ from ivr.service import Line
 blueprint = Blueprint("ivr", __name__, url_prefix="/ivr")
 log = logging.getLogger(__name__)
 
+LAST_STEP = 1_000_000
+"""No call has so many; a higher number is none of ours."""
+
 
 def signed(view: Callable[[], Response]) -> Callable[[], Response]:
     """Refuse (403) what doesn't carry the X-Twilio-Signature of this account, and calls without a CallSid (400).
@@ -43,7 +46,8 @@ def signed(view: Callable[[], Response]) -> Callable[[], Response]:
 
 def step_of_request() -> int:
     """The number of this step, which the line itself put into the URL."""
-    return request.args.get("step", default=0, type=int)
+    step = request.args.get("step", default=0, type=int)
+    return step if 0 <= step <= LAST_STEP else 0
 
 
 def once(work: Callable[[], str]) -> Response:
@@ -76,7 +80,7 @@ def turn() -> Response:
         confidence=confidence_of(request.form.get("Confidence")),
         digits=request.form.get("Digits", ""),
     )
-    return once(lambda: Line(parts()).turn(request.form["CallSid"], step_of_request(), heard))
+    return twiml(Line(parts()).turn(request.form["CallSid"], step_of_request(), heard))
 
 
 @blueprint.post("/wait")

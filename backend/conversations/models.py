@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, ForeignKey, String, Text, UniqueConstraint
+from sqlalchemy import JSON, ForeignKey, Index, String, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from backend.database import Base, UtcDateTime
@@ -38,6 +38,13 @@ class Turn(Base):
     __table_args__ = (
         UniqueConstraint("conversation_id", "number"),
         UniqueConstraint("conversation_id", "message_key"),
+        # All that outcomes.py reads, so that it need not fetch the rows with their long replies.
+        Index(
+            "ix_turns_outcomes",
+            *("said_at", "act", "conversation_id", "number", "article_id"),
+            sqlite_where=text("act IS NOT NULL"),
+            postgresql_where=text("act IS NOT NULL"),
+        ),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -46,7 +53,8 @@ class Turn(Base):
     speaker: Mapped[str] = mapped_column(String(10))  # citizen, bot, operator, line (the service itself)
     text: Mapped[str] = mapped_column(Text)
     reply: Mapped[dict[str, Any] | None] = mapped_column(JSON)
-    article_id: Mapped[str | None] = mapped_column(String(80), index=True)  # the article that the bot spoke of
+    act: Mapped[str | None] = mapped_column(String(10))  # what the bot's reply does (bot/client.py)
+    article_id: Mapped[str | None] = mapped_column(String(80))  # the article that the bot spoke of
     message_key: Mapped[str | None] = mapped_column(String(80))  # the channel's name for a message: once only
     staff_id: Mapped[int | None] = mapped_column(ForeignKey("staff.id"))
     said_at: Mapped[datetime] = mapped_column(UtcDateTime)

@@ -49,6 +49,11 @@ def chosen_message(text: str, last: Reply | None) -> str | None:
     return None
 
 
+def choosing(article_id: str) -> str:
+    """What the choice of an article sends to the bot."""
+    return f'/choose{{"article": "{article_id}"}}'
+
+
 def without_commands(text: str) -> str:
     """`text` as it may be sent to the bot: Rasa reads a leading slash as a command, which only choices may give."""
     return re.sub(r"^[\s/]+", "", text) or "?"

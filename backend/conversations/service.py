@@ -7,8 +7,9 @@ after handoff in one place.
 import hashlib
 import hmac
 import secrets
+import time
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import NoReturn
 
@@ -26,6 +27,10 @@ from bot.catalogue import Catalogue
 from bot.client import Bot, Reply
 
 PHRASES = Catalogue(Path(__file__).with_name("phrases.yml"))
+
+ANSWER_LASTS = timedelta(seconds=12)
+"""How long the bot may be at a message before a repeat of it asks again: longer than the bot's time limit, shorter than
+the 15 s after which Twilio gives a webhook up."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +94,8 @@ def record(
         speaker=speaker,
         text=text,
         reply=reply.to_json() if reply else None,
+        act=reply.act if reply else None,
+        article_id=(reply.article or None) if reply else None,
         message_key=message_key,
         staff_id=staff.id if staff else None,
         said_at=now,
@@ -146,37 +153,37 @@ def take_turn(
 
     with database.write() as session:
         conversation = get_conversation(session, conversation_id)
-        repeated = session.scalar(
-            select(Turn).where(Turn.conversation_id == conversation_id, Turn.message_key == message_key)
-        )
-        if repeated:
-            return TurnTaken(replies_to(session, repeated), conversation.state)
-        if conversation.state == "closed":
-            raise Refused("conversation_closed", 409)
-        last = last_reply(session, conversation_id)
-        record(session, conversation, "citizen", text, clock(), message_key=message_key)
-        danger = find_danger(text)
-        message = chosen_message(text, last)
-        if danger:
-            reply = danger_reply(danger, conversation.locale)
-        elif conversation.state in ("waiting", "operator"):
-            return TurnTaken([], conversation.state)
-        elif message == "/human" or asks_for_person(text):
-            reply = handoff_reply(conversation.locale)
-            move(session, conversation, "request", clock())
-        else:
-            reply = None
-        if reply:
-            record_reply(session, conversation, reply, clock())
-            return TurnTaken([reply], conversation.state)
-        locale, channel, caller = conversation.locale, conversation.channel, conversation.caller
+        repeated = said_before(session, conversation_id, message_key)
+        if repeated is None:
+            if conversation.state == "closed":
+                raise Refused("conversation_closed", 409)
+            last = last_reply(session, conversation_id)
+            record(session, conversation, "citizen", text, clock(), message_key=message_key)
+            message = chosen_message(text, last)
+            danger = find_danger(text)
+            if danger:
+                reply = danger_reply(danger, conversation.locale)
+            elif conversation.state in ("waiting", "operator"):
+                return TurnTaken([], conversation.state)
+            elif message == "/human" or asks_for_person(text):
+                reply = handoff_reply(conversation.locale)
+                move(session, conversation, "request", clock())
+            else:
+                reply = None
+            if reply:
+                record_reply(session, conversation, reply, clock())
+                return TurnTaken([reply], conversation.state)
+    if repeated:
+        return answer_repeated(database, bot, clock, repeated)
+    return ask_bot(database, bot, clock, conversation, message or without_commands(text))
 
-    replies = bot.send(
-        conversation_id, message or without_commands(text), channel, locale, {"caller_known": caller is not None}
-    )
 
+def ask_bot(database: Database, bot: Bot, clock: Clock, conversation: Conversation, message: str) -> TurnTaken:
+    """Send the bot a message and record its replies. Raises BotUnavailable."""
+    meta = {"caller_known": conversation.caller is not None}
+    replies = bot.send(conversation.id, message, conversation.channel, conversation.locale, meta)
     with database.write() as session:
-        conversation = get_conversation(session, conversation_id)
+        conversation = get_conversation(session, conversation.id)
         if conversation.state != "bot":  # an operator took over while the bot was thinking: it stays silent
             return TurnTaken([], conversation.state)
         for reply in replies:
@@ -184,6 +191,36 @@ def take_turn(
         if any(reply.act == "handoff" for reply in replies):
             move(session, conversation, "request", clock())
         return TurnTaken(replies, conversation.state)
+
+
+def answer_repeated(database: Database, bot: Bot, clock: Clock, repeated: Turn) -> TurnTaken:
+    """What was replied to a message that has come before. While it is still in work its replies are waited for; when
+    whoever had it in work must have died, the bot is asked again."""
+    while True:
+        with database.read() as session:
+            conversation = get_conversation(session, repeated.conversation_id)
+            replies = replies_to(session, repeated)
+            last = last_reply(session, conversation.id)
+        if replies or conversation.state != "bot":
+            return TurnTaken(replies, conversation.state)
+        if take_over(database, repeated, clock()):
+            message = chosen_message(repeated.text, last) or without_commands(repeated.text)
+            return ask_bot(database, bot, clock, conversation, message)
+        time.sleep(0.05)
+
+
+def take_over(database: Database, turn: Turn, now: datetime) -> bool:
+    """Whether the message has been in work for too long; of several who ask, one is told so."""
+    with database.write() as session:
+        mine = session.execute(
+            update(Turn).where(Turn.id == turn.id, Turn.said_at < now - ANSWER_LASTS).values(said_at=now)
+        )
+        return bool(mine.rowcount)  # type: ignore[attr-defined]  # an UPDATE's result has it
+
+
+def said_before(session: Session, conversation_id: str, message_key: str) -> Turn | None:
+    """The turn that this message has become already, if it is a repeat."""
+    return session.scalar(select(Turn).where(Turn.conversation_id == conversation_id, Turn.message_key == message_key))
 
 
 def replies_to(session: Session, turn: Turn) -> list[Reply]:

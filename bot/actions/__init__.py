@@ -13,7 +13,7 @@ from bot.corrections import corrected, read_correction
 BACKEND = Backend()
 Events = list[dict[str, Any]]
 
-OFFERS = ("unknown",)
+OFFERS = ("unknown", "unsolved")
 """Acts of a reply that offers to file a case."""
 
 
@@ -88,39 +88,6 @@ class Correct(Action):
         if correction.value is None:
             return [SlotSet(correction.item, None)]
         return [SlotSet(correction.item, corrected(tracker.get_slot(correction.item) or "", correction.value))]
-
-
-class FileCase(Action):
-    """File the case that the citizen has confirmed."""
-
-    def name(self) -> str:
-        return "action_file_case"
-
-    async def run(self, dispatcher: CollectingDispatcher, tracker: Tracker, domain: dict[str, Any]) -> Events:
-        """File it once (the backend knows a repeat by its key) and say its number."""
-        locale = locale_of(tracker)
-        slots = {item: tracker.get_slot(item) for item in say.ITEMS}
-        confirmed_at = next(
-            (event["timestamp"] for event in reversed(tracker.events) if event.get("event") == "user"), 0.0
-        )
-        status, case = await BACKEND.post(
-            "/cases",
-            {
-                "what": slots["what"],
-                "place": slots["where"] or "",
-                "since": slots["since"] or "",
-                "contact": slots["contact"] or "anonymous",
-                "conversation_id": tracker.sender_id,
-                "key": f"{tracker.sender_id}:{confirmed_at:.6f}",
-            },
-        )
-        if status not in (200, 201):
-            dispatcher.utter_message(json_message=say.reply("not_filed", locale))
-            return [SlotSet("confirmed", None), FollowupAction("case_form")]
-        facts = {name: case[name] for name in ("number", "number_spoken", "agency", "due", "due_spoken")}
-        filed = say.reply("filed", locale, act="filed", **facts)
-        dispatcher.utter_message(json_message=filed | {"facts": {"number": case["number"]}})
-        return [SlotSet(item, None) for item in (*say.ITEMS, "confirmed")]
 
 
 class LookUp(Action):

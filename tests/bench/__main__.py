@@ -13,9 +13,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 from backend.settings import ROOT
-from tests.bench import questions, turns
+from tests.bench import documents, nlu, questions, turns
 
-BENCHES: dict[str, Callable[[], dict[str, Any]]] = {"turns": turns.run, "questions": questions.run}
+BENCHES: dict[str, Callable[[], dict[str, Any]]] = {
+    "nlu": nlu.run,
+    "turns": turns.run,
+    "questions": questions.run,
+    "documents": documents.run,
+}
 RESULTS = ROOT / "build" / "bench"
 
 

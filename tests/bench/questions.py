@@ -68,10 +68,9 @@ def asked(path: Path, column: str) -> Iterator[str]:
 
 def ask(index: Index, name: str, questions: Iterator[str]) -> dict[str, Any]:
     """The shares of verdicts over these questions."""
-    allowed = set(index.ids)
     counts: Counter[str] = Counter()
     for question in questions:
-        ranking = index.rank(question, allowed)
+        ranking = index.rank(question)
         counts[verdict(ranking.first_is_right, ranking.among_the_first) if ranking.matches else "unknown"] += 1
     total = counts.total()
     return {"set": name, "questions": total} | {kind: counts[kind] / total for kind in ("answer", "clarify", "unknown")}
@@ -90,7 +89,7 @@ def own_questions() -> dict[str, Any]:
         index = Index(kept)
         for entry in entries:
             for text in [text for place, text in enumerate(entry.asked) if place % PARTS == part and place != 1]:
-                ranking = index.rank(text, set(index.ids))
+                ranking = index.rank(text)
                 given = verdict(ranking.first_is_right, ranking.among_the_first) if ranking.matches else "unknown"
                 counts[given] += 1
                 right += given == "answer" and ranking.matches[0].article_id == entry.article_id

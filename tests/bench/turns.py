@@ -1,7 +1,7 @@
 """Turns: how long a caller waits for an answer at the IVR webhook, beside a stock Rasa REST bot in the same run.
 
 The stock bot has the same training data, NLU pipeline, rules and forms; its tracker store, lock store, response generator
-and channel are Rasa's defaults, and a question is answered by a custom action, as Rasa's documentation has it.
+and channel are Rasa's defaults; questions are answered and cases filed by custom actions, as Rasa's documentation has it.
 """
 
 import re
@@ -183,10 +183,12 @@ class StockBot:
         shutil.copy(ROOT / "bot" / "config.yml", self.folder)
         shutil.copy(ROOT / "nlu_data" / "dialogue" / "nlu.yml", data)
         rules = (ROOT / "nlu_data" / "dialogue" / "rules.yml").read_text(encoding="utf-8")
-        (data / "rules.yml").write_text(rules.replace("utter_answer", "action_answer"), encoding="utf-8")
+        rules = rules.replace("utter_answer", "action_answer").replace("action_restart", "action_file_case")
+        (data / "rules.yml").write_text(rules, encoding="utf-8")
         domain = yaml.safe_load((ROOT / "bot" / "domain.yml").read_text(encoding="utf-8"))
-        del domain["responses"]["utter_answer"]
-        domain["actions"].append("action_answer")
+        for response, action in (("utter_answer", "action_answer"), ("utter_restart", "action_file_case")):
+            del domain["responses"][response]
+            domain["actions"].append(action)
         domain["responses"]["utter_ask_confirmed"] = [{"text": "请核对：{what}，{where}，{since}，{contact}。"}]
         (self.folder / "domain.yml").write_text(yaml.safe_dump(domain, allow_unicode=True), encoding="utf-8")
         (self.folder / "endpoints.yml").write_text(

@@ -65,6 +65,33 @@ def test_everything_that_is_said_is_on_the_record_in_order(
         ]
 
 
+def test_a_repeat_that_comes_while_the_bot_is_thinking_waits_for_the_same_replies(
+    database: Database, clock: StandingClock, bot: ParrotBot
+) -> None:
+    repeats: list[Any] = []
+    again = threading.Thread(target=lambda: repeats.append(say(database, bot, clock, conversation, "暖气不热")))
+    bot.while_thinking = again.start
+    conversation = opened(database, clock)
+    first = say(database, bot, clock, conversation, "暖气不热")
+    again.join()
+    assert repeats == [first]
+
+
+def test_a_message_whose_process_died_is_answered_when_it_comes_again(
+    database: Database, clock: StandingClock, bot: ParrotBot
+) -> None:
+    def die() -> None:
+        raise KeyboardInterrupt
+
+    dying = ParrotBot()
+    dying.while_thinking = die
+    conversation = opened(database, clock)
+    with pytest.raises(KeyboardInterrupt):
+        say(database, dying, clock, conversation, "暖气不热")
+    clock.advance(seconds=13)
+    assert [reply.text for reply in say(database, bot, clock, conversation, "暖气不热").replies] == ["暖气不热!"]
+
+
 def test_a_message_repeated_gets_the_same_replies_and_is_heard_once(
     database: Database, clock: StandingClock, bot: ParrotBot
 ) -> None:

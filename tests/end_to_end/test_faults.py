@@ -77,11 +77,11 @@ def test_the_web_process_killed_in_mid_call_the_next_webhook_picks_the_call_up(o
     assert "什么地方" in spoken(call.speak("小区路灯不亮"))
 
 
-def test_the_action_server_lost_while_filing_nothing_is_lost(own_line: RunningLine) -> None:
+def test_the_record_out_of_the_bots_reach_while_filing_nothing_is_lost(own_line: RunningLine) -> None:
     chat = own_line.chat()
     for text in ("我要反映问题", "小区路灯不亮", "明湖区软件园三号楼", "三天了", "13800000000"):
         chat.say(text)
-    own_line.stop("actions")
+    own_line.stop("api")
     assert re.search(r"\d{5}-\d{5}", str(chat.say("确认")[-1]["text"]))
     (case,) = cases(own_line)
     assert "小区路灯不亮" in case.what

@@ -276,3 +276,13 @@ def test_the_waiting_music_is_a_sound(web: httpx.Client) -> None:
     music = web.get("/ivr/music.wav")
     assert music.headers["content-type"] == "audio/wav"
     assert music.content[:4] == b"RIFF"
+
+
+def test_a_turn_repeated_while_the_bot_is_down_is_told_the_same_and_nothing_twice(
+    call: PracticeCall, parts: Parts
+) -> None:
+    call.start(VOICE)
+    call.speak("我们楼三天没有暖气了")
+    assert call.repeat_last_webhook() == call.repeat_last_webhook()
+    with parts.database.read() as session:
+        assert [turn.speaker for turn in session.query(Turn).order_by(Turn.number)] == ["bot", "citizen", "bot"]

@@ -74,9 +74,13 @@ def upgrade() -> None:
         sa.Column("note", sa.String(length=300), nullable=False),
         sa.Column("author_id", sa.Integer(), nullable=True),
         sa.Column("reviewer_id", sa.Integer(), nullable=True),
+        sa.Column("published_by_id", sa.Integer(), nullable=True),
+        sa.Column("retired_by_id", sa.Integer(), nullable=True),
+        sa.Column("remark", sa.String(length=300), nullable=False),
         sa.Column("made_at", backend.database.UtcDateTime(timezone=True), nullable=False),
         sa.Column("reviewed_at", backend.database.UtcDateTime(timezone=True), nullable=True),
         sa.Column("published_at", backend.database.UtcDateTime(timezone=True), nullable=True),
+        sa.Column("retired_at", backend.database.UtcDateTime(timezone=True), nullable=True),
         sa.ForeignKeyConstraint(
             ["article_id"],
             ["articles.id"],
@@ -89,6 +93,14 @@ def upgrade() -> None:
             ["reviewer_id"],
             ["staff.id"],
         ),
+        sa.ForeignKeyConstraint(
+            ["published_by_id"],
+            ["staff.id"],
+        ),
+        sa.ForeignKeyConstraint(
+            ["retired_by_id"],
+            ["staff.id"],
+        ),
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("article_id", "number"),
     )
@@ -98,9 +110,16 @@ def upgrade() -> None:
         sa.Column("state", sa.String(length=20), nullable=False),
         sa.Column("article_id", sa.String(length=80), nullable=True),
         sa.Column("made_at", backend.database.UtcDateTime(timezone=True), nullable=False),
+        sa.Column("reason", sa.String(length=300), nullable=False),
+        sa.Column("decided_by_id", sa.Integer(), nullable=True),
+        sa.Column("decided_at", backend.database.UtcDateTime(timezone=True), nullable=True),
         sa.ForeignKeyConstraint(
             ["article_id"],
             ["articles.id"],
+        ),
+        sa.ForeignKeyConstraint(
+            ["decided_by_id"],
+            ["staff.id"],
         ),
         sa.PrimaryKeyConstraint("id"),
     )
@@ -112,6 +131,7 @@ def upgrade() -> None:
         sa.Column("file", sa.LargeBinary(), nullable=True),
         sa.Column("state", sa.String(length=20), nullable=False),
         sa.Column("reason", sa.String(length=60), nullable=False),
+        sa.Column("tries", sa.Integer(), nullable=False),
         sa.Column("document_id", sa.Integer(), nullable=True),
         sa.ForeignKeyConstraint(
             ["document_id"],
@@ -144,19 +164,72 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_gaps_group_id"), ["group_id"], unique=False)
         batch_op.create_foreign_key("gaps_group_id_fkey", "gap_groups", ["group_id"], ["id"])
 
+    with op.batch_alter_table("calls", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("counted_step", sa.Integer(), nullable=True))
+
     with op.batch_alter_table("turns", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("act", sa.String(length=10), nullable=True))
         batch_op.add_column(sa.Column("article_id", sa.String(length=80), nullable=True))
-        batch_op.create_index(batch_op.f("ix_turns_article_id"), ["article_id"], unique=False)
+        batch_op.create_index(
+            "ix_turns_outcomes",
+            ["said_at", "act", "conversation_id", "number", "article_id"],
+            unique=False,
+            sqlite_where=sa.text("act IS NOT NULL"),
+            postgresql_where=sa.text("act IS NOT NULL"),
+        )
 
     # ### end Alembic commands ###
+    give_first_versions()
+
+
+def give_first_versions() -> None:
+    """Each article that is there gets a version 1 that says what it says."""
+    content = (
+        *("question", "question_en", "variants", "answer", "next_step", "speech", "answer_en"),
+        *("agency_code", "category_code", "region", "sources"),
+    )
+    kinds = {"variants": sa.JSON(), "sources": sa.JSON()}
+    day, moment = sa.Date(), backend.database.UtcDateTime(timezone=True)
+    articles = sa.table(
+        "articles",
+        *(sa.column("id"), sa.column("state"), sa.column("valid_from", day), sa.column("valid_until", day)),
+        *(sa.column("changed_at", moment), *(sa.column(name, kinds.get(name, sa.Text())) for name in content)),
+    )
+    versions = sa.table(
+        "article_versions",
+        *(sa.column(name) for name in ("article_id", "number", "state", "note", "remark")),
+        *(sa.column("content", sa.JSON()), sa.column("made_at", moment), sa.column("published_at", moment)),
+    )
+    rows = op.get_bind().execute(sa.select(articles)).mappings().all()
+    op.bulk_insert(
+        versions,
+        [
+            {
+                "article_id": row["id"],
+                "number": 1,
+                "state": row["state"],
+                "note": "",
+                "remark": "",
+                "content": {name: row[name] for name in content}
+                | {name: row[name].isoformat() if row[name] else "" for name in ("valid_from", "valid_until")},
+                "made_at": row["changed_at"],
+                "published_at": row["changed_at"] if row["state"] == "published" else None,
+            }
+            for row in rows
+        ],
+    )
 
 
 def downgrade() -> None:
     """Take back."""
     # ### commands auto generated by Alembic - please adjust! ###
+    with op.batch_alter_table("calls", schema=None) as batch_op:
+        batch_op.drop_column("counted_step")
+
     with op.batch_alter_table("turns", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_turns_article_id"))
+        batch_op.drop_index("ix_turns_outcomes")
         batch_op.drop_column("article_id")
+        batch_op.drop_column("act")
 
     with op.batch_alter_table("gaps", schema=None) as batch_op:
         batch_op.drop_constraint("gaps_group_id_fkey", type_="foreignkey")
