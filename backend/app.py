@@ -17,6 +17,8 @@ from backend.clock import Clock, utc_now
 from backend.console import views as console
 from backend.database import Database
 from backend.errors import Refused
+from backend.jobs.queue import Jobs, jobs
+from backend.knowledge.embedding import make_embedder
 from backend.knowledge.service import Knowledge
 from backend.locale import COOKIE, current_locale
 from backend.parts import Parts, parts
@@ -51,13 +53,16 @@ def create_app(settings: Settings | None = None, bot: Bot | None = None, clock: 
         OPENAPI_URL_PREFIX="/api/v1",
         OPENAPI_JSON_PATH="openapi.json",
     )
+    database, embedder = Database(settings.database_url), make_embedder(settings)
     app.extensions["parts"] = Parts(
         settings=settings,
-        database=Database(settings.database_url),
+        database=database,
         clock=clock,
         bot=bot or RasaBot(settings.rasa_url, settings.bot_token, settings.bot_timeout),
-        knowledge=Knowledge(),
+        knowledge=Knowledge(database, embedder),
+        embedder=embedder,
     )
+    app.extensions["jobs"] = Jobs(settings, database, clock, embedder)
     if settings.public_base_url:  # behind a proxy; without one these headers are anybody's
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=1, x_proto=1, x_host=1)  # type: ignore[method-assign]
     Babel(app, locale_selector=current_locale)
@@ -98,8 +103,23 @@ def health() -> tuple[Response, int]:
         logging.getLogger(__name__).exception("the record can't be read")
         record = False
     states = {"database": record, "bot": shared.bot.is_ready()}
-    body = {"status": "ok" if all(states.values()) else "degraded", "parts": states}
+    search = "words and meaning" if shared.embedder else "words alone"  # for information: search works either way
+    body = {
+        "status": "ok" if all(states.values()) else "degraded",
+        "parts": states,
+        "search": search,
+        "worker": worker_state(),
+    }
     return jsonify(body), 200 if all(states.values()) else 503
+
+
+def worker_state() -> str:
+    """Whether jobs are being done. For information: no caller waits for them."""
+    try:
+        return "working" if jobs().is_worked() else "not seen"
+    except Exception:  # whatever it is, the queue can't be used
+        logging.getLogger(__name__).exception("the queue of jobs can't be read")
+        return "queue can't be read"
 
 
 def tell_refusal(refusal: Refused) -> tuple[Response | str, int]:

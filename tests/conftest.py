@@ -56,6 +56,7 @@ def make_settings(database_url: str, **changed: Any) -> Settings:
             "bot_token": "bot-token",
             "twilio_auth_token": "t" * 32,
             "console_password": "correct horse battery",
+            "embedding": "none",  # where a test is about meaning it says so; two thousand vectors take a minute
             **changed,
         }
     )

@@ -1,4 +1,5 @@
-"""The real line as processes, with a record of its own: gunicorn (for the public and for the bot), Rasa, action server.
+"""The real line as processes, with a record of its own: gunicorn (for the public and for the bot), Rasa, action server,
+worker.
 
 Used by the end-to-end tests and the benches. Nothing is asserted by time: `until` waits for a condition.
 """
@@ -41,7 +42,7 @@ def until(condition: Callable[[], bool], what: str) -> None:
 
 
 class RunningLine:
-    """The three processes; a context manager that leaves none behind."""
+    """The processes; a context manager that leaves none behind."""
 
     def __init__(self, folder: Path, database_url: str | None = None, model: Path | None = None) -> None:
         self.folder = folder
@@ -60,6 +61,7 @@ class RunningLine:
             "BACKEND_URL": f"http://127.0.0.1:{self.api_port}",
             "DATABASE_URL": self.database_url,
             "BOT_DATABASE_URL": f"sqlite:///{folder / 'bot.sqlite3'}",
+            "EMBEDDING": os.environ.get("EMBEDDING", "none"),
             "PYTHONPATH": str(ROOT),
             "SANIC_HOST": "127.0.0.1",
             "RASA_TELEMETRY_ENABLED": "false",
@@ -90,6 +92,7 @@ class RunningLine:
                 "--port",
                 str(self.actions_port),
             ],
+            "worker": [str(WEB_PYTHON), "-m", "backend.jobs.worker"],
             "web": self.gunicorn(self.port),
             "api": self.gunicorn(self.api_port),
         }

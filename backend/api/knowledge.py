@@ -1,10 +1,15 @@
-"""/api/v1/knowledge: search of the published knowledge."""
+"""/api/v1/knowledge: search of the published knowledge, for citizens and for operators who are typing."""
 
 from typing import Any
 
 from flask_smorest import Blueprint
 
-from backend.api.schemas import FoundOut, SearchIn
+from backend.api.access import with_api_token
+from backend.api.schemas import AssistIn, FoundOut, SearchIn, SuggestionOut
+from backend.conversations.answers import answer_text
+from backend.conversations.assist import assist, snippet
+from backend.conversations.service import get_conversation
+from backend.knowledge.service import Found
 from backend.parts import parts
 
 blueprint = Blueprint("knowledge", __name__, url_prefix="/api/v1/knowledge", description="Answers")
@@ -18,6 +23,32 @@ def search(query: dict[str, Any]) -> list[dict[str, Any]]:
     shared = parts()
     with shared.database.read() as session:
         found = shared.knowledge.search(session, query["q"], shared.clock(), query["limit"])
+    return found_json(found)
+
+
+@blueprint.get("/assist")
+@with_api_token
+@blueprint.arguments(AssistIn, location="query")
+@blueprint.response(200, SuggestionOut(many=True))
+@blueprint.alt_response(401, description="without the bearer token")
+@blueprint.alt_response(404, description="no such conversation")
+def suggest(query: dict[str, Any]) -> list[dict[str, Any]]:
+    """The same search for an operator's words as they are typed, complete or not; with a `conversation` in its context.
+    404 when there is no such conversation."""
+    shared, locale = parts(), "zh"
+    with shared.database.read() as session:
+        if query["conversation"]:
+            locale = get_conversation(session, query["conversation"]).locale
+        found = assist(session, shared.knowledge, query["q"], shared.clock(), query["limit"], query["conversation"])
+    replies = [answer_text(article, locale, with_next_step=True) for article, _ in found.articles]
+    return [
+        row | {"snippet": snippet(reply, query["q"]), "reply": reply}
+        for row, reply in zip(found_json(found), replies, strict=True)
+    ]
+
+
+def found_json(found: Found) -> list[dict[str, Any]]:
+    """What was found, as the API shows it."""
     return [
         {
             "id": article.id,

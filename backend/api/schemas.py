@@ -118,6 +118,30 @@ class FoundOut(Schema):
     sources = fields.List(fields.Nested(SourceOut), required=True)
 
 
+class AssistIn(Schema):
+    """What an operator has typed so far, and the conversation that they are in."""
+
+    q = fields.String(
+        required=True,
+        validate=validate.Length(min=1, max=500),
+        metadata={"description": "words, half words and half sentences"},
+    )
+    conversation = fields.String(
+        load_default=None,
+        validate=validate.Length(min=1, max=40),
+        metadata={"description": "its last answer and the district spoken of are kept in mind"},
+    )
+    limit = fields.Integer(load_default=5, validate=validate.Range(min=1, max=20))
+
+
+class SuggestionOut(FoundOut):
+    """One thing found for an operator: `snippet` is the sentence nearest to what was typed, `reply` what can be sent to the
+    citizen in their language, `speech` what can be said on the telephone."""
+
+    snippet = fields.String(required=True)
+    reply = fields.String(required=True)
+
+
 class CaseIn(Schema):
     """A case to be filed. `contact` is a telephone number, `anonymous`, or `caller` (of the conversation)."""
 

@@ -9,8 +9,9 @@ from typing import Final
 
 from stdnum import damm
 
+from bot.digits import said
+
 SERIALS_A_YEAR: Final = 10_000_000
-SPOKEN_ZH: Final = dict(zip("0123456789", "零幺二三四五六七八九", strict=True))
 WRITTEN: Final = str.maketrans("零〇幺一二两三四五六七八九０１２３４５６７８９", "00112234567890123456789")
 
 
@@ -49,4 +50,4 @@ def spoken(number: str, locale: str) -> str:
     first, second = number.split("-")
     if locale == "en":
         return f"{' '.join(first)}, {' '.join(second)}"
-    return "，".join("".join(SPOKEN_ZH[digit] for digit in part) for part in (first, second))
+    return f"{said(first)}，{said(second)}"

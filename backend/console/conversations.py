@@ -14,15 +14,17 @@ from sqlalchemy.orm import Session
 from backend.cases.models import Case
 from backend.cases.service import Actor, Filing, contact_number, file_case
 from backend.console.desk import note_presence
-from backend.console.draft import PLACE_LIMIT, SINCE_LIMIT, WHAT_LIMIT, Draft, draft_case, last_matter
+from backend.console.draft import PLACE_LIMIT, SINCE_LIMIT, WHAT_LIMIT, Draft, draft_case, matters
 from backend.console.forms import field
 from backend.console.log_in import Person, allowed, me
 from backend.console.people import staff_names
 from backend.conversations import service
+from backend.conversations.answers import answer_text
+from backend.conversations.assist import QUERY_LIMIT, assist, follow, snippet
 from backend.conversations.models import Conversation, Turn
 from backend.directory.models import Staff
 from backend.errors import Refused
-from backend.knowledge.models import Article
+from backend.knowledge.service import Answerable
 from backend.locale import current_locale
 from backend.parts import parts
 
@@ -45,7 +47,7 @@ def page(conversation_id: str, refused: Refused | None = None, draft: Draft | No
         html = render_template(
             "console/conversation.html",
             **common(session, found, turns),
-            suggestions=suggest(session, turns),
+            suggestions=suggest(session, found, turns),
             filed=list(session.scalars(select(Case).where(Case.conversation_id == found.id).order_by(Case.id))),
             draft=draft or draft_case(turns, found.caller),
             form_token=secrets.token_urlsafe(9),
@@ -80,8 +82,34 @@ def show_news(conversation_id: str) -> ResponseReturnValue:
             **common(session, found, said),
             fresh=fresh,
             moved=moved,
-            suggestions=suggest(session, said) if heard or moved else None,
+            suggestions=suggest(session, found, said) if heard or moved else None,
         )
+
+
+@allowed("conversations")
+def show_found(conversation_id: str) -> ResponseReturnValue:
+    """What is found for the words that the operator is typing; for none, what follows from the citizen's words."""
+    shared, typed = parts(), request.args.get("q", "").replace("\x00", "").strip()[:QUERY_LIMIT]
+    with shared.database.read() as session:
+        found = service.get_conversation(session, conversation_id)
+        if typed:
+            nearest = assist(session, shared.knowledge, typed, shared.clock(), SUGGESTIONS, found.id)
+            articles = [article for article, _ in nearest.articles]
+        else:
+            articles = suggest(session, found, service.turns_after(session, conversation_id))
+        return render_template(
+            "console/_suggestions.html", suggestions=articles, typed=typed, **about_suggestions(found)
+        )
+
+
+def about_suggestions(found: Conversation) -> dict[str, Any]:
+    """What the list of suggestions needs beside the articles."""
+    return {
+        "conversation": found,
+        "holding": holds(me(), found),
+        "answer_text": answer_text,
+        "snippet": snippet,
+    }
 
 
 @allowed("conversations")
@@ -220,25 +248,19 @@ def stand(found: Conversation) -> str:
 
 def common(session: Session, found: Conversation, said: Sequence[Turn]) -> dict[str, Any]:
     """What the page and its updates both show."""
-    return {
-        "conversation": found,
+    return about_suggestions(found) | {
         "operator_name": found.operator.name if found.operator else "",
         "turns": said,
         "last_number": said[-1].number if said else 0,
         "staff_names": staff_names(session, (turn.staff_id for turn in said)),
         "stand": stand(found),
-        "holding": holds(me(), found),
         "filing": may_file(me(), found),
         "me": me(),
         "now": parts().clock(),
     }
 
 
-def suggest(session: Session, said: Sequence[Turn]) -> list[Article]:
-    """The articles nearest to the citizen's last question, best first."""
-    question = last_matter(said)
-    if not question:
-        return []
+def suggest(session: Session, found: Conversation, said: Sequence[Turn]) -> list[Answerable]:
+    """The articles nearest to the citizen's last remarks, best first."""
     shared = parts()
-    articles = shared.knowledge.search(session, question, shared.clock(), limit=SUGGESTIONS).articles
-    return [article for article, _ in articles[:SUGGESTIONS]]
+    return follow(session, shared.knowledge, matters(said), shared.clock(), SUGGESTIONS, found.id)

@@ -39,11 +39,11 @@ class Row:
         return "warn" if self.waited >= LONG_WAIT else ""
 
 
-@allowed("cases")
+@allowed("conversations", "cases", "knowledge")
 def show_desk() -> ResponseReturnValue:
-    """The desk, for roles that talk to citizens; the others begin with the cases."""
+    """The desk, for roles that talk to citizens; the others begin with the cases or with the knowledge."""
     if not me().may_enter("conversations"):
-        return redirect(url_for("console.cases"))
+        return redirect(url_for("console.cases" if me().may_enter("cases") else "console.articles"))
     note_presence()
     return render_template("console/desk.html", **lists())
 

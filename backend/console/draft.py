@@ -5,11 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from backend.conversations.context import said_by_citizen
 from backend.conversations.models import Turn
-from backend.conversations.rules import chosen_message
-from backend.conversations.safety import asks_for_person
 from bot.catalogue import LOCALES
-from bot.client import Reply
 from bot.say import PHRASES
 
 WHAT_LIMIT = 4000
@@ -50,11 +48,11 @@ class Draft:
 def draft_case(turns: Sequence[Turn], caller: str | None) -> Draft:
     """The draft: place and time from the answers to the bot's own questions, else from the citizen's words."""
     place = since = ""
-    for text, asked in said_by_citizen(turns):
-        if asked in PLACE_ASKED:
-            place = text
-        elif asked in SINCE_ASKED:
-            since = text
+    for turn, last in said_by_citizen(turns):
+        if last and last.text in PLACE_ASKED:
+            place = turn.text
+        elif last and last.text in SINCE_ASKED:
+            since = turn.text
     whole = "\n".join(matters(turns))
     return Draft(
         what=whole[:WHAT_LIMIT],
@@ -64,31 +62,10 @@ def draft_case(turns: Sequence[Turn], caller: str | None) -> Draft:
     )
 
 
-def last_matter(turns: Sequence[Turn]) -> str:
-    """What the citizen last asked or reported; empty when nothing was said yet."""
-    return next(reversed(matters(turns)), "")
-
-
 def matters(turns: Sequence[Turn]) -> list[str]:
     """What the citizen asked or reported of their own accord, not as an answer to the bot's questions."""
     details = PLACE_ASKED | SINCE_ASKED | OTHER_ASKED
-    return [text for text, asked in said_by_citizen(turns) if asked not in details]
-
-
-def said_by_citizen(turns: Sequence[Turn]) -> list[tuple[str, str]]:
-    """What the citizen said that is more than a choice or the wish for a person, each with the bot's words before."""
-    said: list[tuple[str, str]] = []
-    last: Reply | None = None
-    for turn in turns:
-        if turn.speaker == "citizen" and says_something(turn.text, last):
-            said.append((turn.text, last.text if last else ""))
-        last = Reply.from_json(turn.reply) if turn.speaker == "bot" and turn.reply else None
-    return said
-
-
-def says_something(text: str, last: Reply | None) -> bool:
-    """Whether `text` is more than the choice of something that the bot offered, or the wish for a person."""
-    return not asks_for_person(text) and chosen_message(text, last) is None
+    return [turn.text for turn, last in said_by_citizen(turns) if last is None or last.text not in details]
 
 
 def find_place(text: str) -> str:

@@ -70,15 +70,15 @@ def load_person(staff_id: str) -> Person | None:
         return person_of(staff) if staff else None
 
 
-def allowed(area: str) -> Callable[[Callable[P, ResponseReturnValue]], Callable[P, ResponseReturnValue]]:
-    """A view only for people who are logged in and whose role may enter `area`."""
+def allowed(*areas: str) -> Callable[[Callable[P, ResponseReturnValue]], Callable[P, ResponseReturnValue]]:
+    """A view only for people who are logged in and whose role may enter one of `areas`."""
 
     def guard(view: Callable[P, ResponseReturnValue]) -> Callable[P, ResponseReturnValue]:
         @wraps(view)
         def guarded(*args: P.args, **kwargs: P.kwargs) -> ResponseReturnValue:
             if not current_user.is_authenticated:
                 return go_to_log_in()
-            if not me().may_enter(area):
+            if not any(map(me().may_enter, areas)):
                 raise Refused("not_allowed", 403)
             return view(*args, **kwargs)
 

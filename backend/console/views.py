@@ -6,8 +6,10 @@ from flask import Blueprint, current_app, request
 from flask_login import current_user
 
 from backend.city import city_name
-from backend.console import cases, conversations, desk, log_in, words
+from backend.console import cases, conversations, desk, documents, exchange, gaps, knowledge, log_in, versions, words
 from backend.console.log_in import set_up_log_in
+from backend.knowledge.documents import ARCHIVE_BYTES, ARCHIVE_FILES
+from backend.knowledge.exchange import FILE_LIMIT
 from backend.locale import current_locale
 from bot.catalogue import LOCALES
 
@@ -32,6 +34,7 @@ add("/presence", "presence", desk.set_presence, methods=["POST"])
 
 add("/conversations/<conversation_id>", "conversation", conversations.show_conversation)
 add("/conversations/<conversation_id>/turns", "turns", conversations.show_news)
+add("/conversations/<conversation_id>/found", "found", conversations.show_found)
 add("/conversations/<conversation_id>/take", "take", conversations.take, methods=["POST"])
 add("/conversations/<conversation_id>/say", "say", conversations.say, methods=["POST"])
 add("/conversations/<conversation_id>/hand-back", "hand_back", conversations.hand_back, methods=["POST"])
@@ -42,6 +45,39 @@ add("/cases", "cases", cases.list_cases)
 add("/cases/<number>", "case", cases.show_case)
 add("/cases/<number>/acts/<act>", "act", cases.do_act, methods=["POST"])
 
+add("/knowledge", "articles", knowledge.list_articles)
+add("/knowledge/acts", "act_on_many", knowledge.act_on_many, methods=["POST"])
+add("/knowledge/review", "review", knowledge.show_review)
+add("/knowledge/new", "new_article", knowledge.create_article, methods=["GET", "POST"])
+add("/knowledge/preview", "preview", knowledge.preview, methods=["POST"])
+add("/knowledge/export", "export", exchange.export)
+add("/knowledge/import", "import_articles", exchange.import_file, methods=["GET", "POST"])
+add("/knowledge/articles/<article_id>", "article", knowledge.edit_article, methods=["GET", "POST"])
+add("/knowledge/articles/<article_id>/versions/<int:number>", "version", versions.show_version)
+add("/knowledge/articles/<article_id>/versions/<int:number>/restore", "restore", versions.restore, methods=["POST"])
+add("/knowledge/articles/<article_id>/versions/<int:number>/<act>", "version_act", versions.do_act, methods=["POST"])
+
+add("/knowledge/gaps", "gaps", gaps.list_groups)
+add("/knowledge/gaps/outcomes", "outcomes", gaps.list_outcomes)
+add("/knowledge/gaps/<int:group_id>", "gap", gaps.show_group)
+add("/knowledge/gaps/<int:group_id>/draft", "draft_gap", gaps.draft, methods=["POST"])
+add("/knowledge/gaps/<int:group_id>/dismiss", "dismiss_gap", gaps.dismiss, methods=["POST"])
+add("/knowledge/gaps/<int:group_id>/reopen", "reopen_gap", gaps.reopen, methods=["POST"])
+
+add("/documents", "documents", documents.list_documents)
+add("/documents", "add_documents", documents.add_documents, methods=["POST"])
+add("/documents/imports/<int:import_id>", "document_import", documents.show_import)
+add("/documents/imports/<int:import_id>/stop", "stop_import", documents.stop_import, methods=["POST"])
+add("/documents/imports/<int:import_id>/resume", "resume_import", documents.resume_import, methods=["POST"])
+add("/documents/<int:document_id>", "document", documents.show_document)
+add("/documents/<int:document_id>", "correct_document", documents.correct_document, methods=["POST"])
+add("/documents/<int:document_id>/state", "document_state", documents.set_document_state, methods=["POST"])
+add("/documents/<int:document_id>/replaces", "replace_document", documents.replace_document, methods=["POST"])
+add("/documents/<int:document_id>/file", "download_document", documents.download_document)
+
+UPLOADS = {"console.import_articles": FILE_LIMIT, "console.add_documents": ARCHIVE_BYTES}
+"""Addresses to which files are sent, and how many bytes each takes; all others take what MAX_CONTENT_LENGTH says."""
+
 for show in (
     words.short_time,
     words.full_time,
@@ -50,8 +86,17 @@ for show in (
     words.masked,
     words.act_words,
     words.state_name,
+    words.version_act_words,
 ):
     blueprint.add_app_template_filter(show)
+
+
+@blueprint.url_value_preprocessor
+def allow_uploads(endpoint: str | None, _: dict[str, Any] | None) -> None:
+    """Let the editors send files. This must be set before the form is read, which the check of its token does."""
+    if endpoint in UPLOADS and current_user.is_authenticated and current_user.may_enter("knowledge"):
+        request.max_content_length = UPLOADS[endpoint]
+        request.max_form_parts = ARCHIVE_FILES + 10  # the files, and what else is in the form
 
 
 @blueprint.context_processor
@@ -64,6 +109,8 @@ def what_every_page_knows() -> dict[str, Any]:
         "LANGUAGES": words.LANGUAGES,
         "CONVERSATION_STATES": words.CONVERSATION_STATES,
         "DETAILS": words.DETAILS,
+        "VERSION_STATES": words.VERSION_STATES,
+        "ARTICLE_FIELDS": words.ARTICLE_FIELDS,
         "colon": ": " if current_locale() == "en" else "：",
     }
 

@@ -47,6 +47,44 @@ DETAILS = {
 }
 """What an act needs or keeps (cases/rules.py) -> what people call it."""
 
+VERSION_STATES = {
+    "draft": lazy_gettext("草稿"),
+    "submitted": lazy_gettext("待审核"),
+    "returned": lazy_gettext("已退回"),
+    "reviewed": lazy_gettext("审核通过"),
+    "published": lazy_gettext("已发布"),
+    "replaced": lazy_gettext("已被替换"),
+    "retired": lazy_gettext("已停用"),
+}
+"""state of an article or of one of its versions -> what editors call it."""
+
+VERSION_ACTS = {
+    "submit": lazy_gettext("提交审核"),
+    "approve": lazy_gettext("审核通过"),
+    "send_back": lazy_gettext("退回修改"),
+    "publish": lazy_gettext("发布"),
+    "retire": lazy_gettext("停用"),
+}
+
+ARTICLE_FIELDS = {
+    "id": lazy_gettext("编号"),
+    "question": lazy_gettext("问题"),
+    "question_en": lazy_gettext("英文问题"),
+    "variants": lazy_gettext("其他问法"),
+    "answer": lazy_gettext("答复"),
+    "next_step": lazy_gettext("下一步"),
+    "speech": lazy_gettext("电话播报"),
+    "answer_en": lazy_gettext("英文答复"),
+    "agency_code": lazy_gettext("承办单位"),
+    "category_code": lazy_gettext("类别"),
+    "region": lazy_gettext("区域"),
+    "valid_from": lazy_gettext("生效日期"),
+    "valid_until": lazy_gettext("失效日期"),
+    "sources": lazy_gettext("依据"),
+    "version": lazy_gettext("版本"),
+}
+"""field of an article's content, or column of an export -> what editors call it."""
+
 STATES_EN = {
     "filed": "Filed",
     "accepted": "Accepted",
@@ -82,6 +120,11 @@ def act_words(act: str) -> str:
     if current_locale() == "en":
         return ACTS_EN.get(act, act)
     return "登记" if act == "file" else ACTS.get(act, act)
+
+
+def version_act_words(act: str) -> str:
+    """What an act on a version of an article is called, on its button."""
+    return str(VERSION_ACTS[act])
 
 
 def state_name(state: str) -> str:

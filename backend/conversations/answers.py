@@ -4,17 +4,18 @@ The bot's own parts call this through the API (bot/replies.py, bot/actions); the
 """
 
 import json
+from dataclasses import replace
 
 from sqlalchemy.orm import Session
 
 from backend.clock import Clock
-from backend.conversations.models import Conversation, Turn
-from backend.conversations.rules import needs_person
+from backend.conversations.context import Context, context_of, said_by_citizen
+from backend.conversations.models import Conversation
+from backend.conversations.rules import choosing, needs_person
 from backend.conversations.service import PHRASES, get_conversation, handoff_reply, last_reply, turns_after
 from backend.database import Database
-from backend.knowledge.models import Article
 from backend.knowledge.rules import CLARIFY_AMONG
-from backend.knowledge.service import Knowledge, log_gap
+from backend.knowledge.service import Answerable, Found, Knowledge, SpokenPassage, log_gap
 from bot.client import Choice, Reply, Source
 
 YES_WORDS = (
@@ -73,35 +74,42 @@ def answer_question(
 ) -> Reply:
     """Look `question` up and reply by its verdict: the answer, articles to choose from, or plainly that it's unknown.
 
-    Only a question without an answer is written down, so that most answers wait for no other writer.
+    A follow-up ("那需要什么材料") is looked up in the context of the conversation. Only a question without an answer is
+    written down, so that most answers wait for no other writer.
     """
-    with database.read() as session:
-        conversation = get_conversation(session, conversation_id)
-        found = knowledge.search(session, question, clock())
+    conversation, context, found = look_up(database, knowledge, conversation_id, question, clock)
     if found.verdict == "answer":
         return article_reply(found.articles[0][0], conversation)
     if found.verdict == "clarify":
         return clarify_reply([article for article, _ in found.articles[:CLARIFY_AMONG]], conversation.locale)
-    return unknown_reply(database, conversation_id, question, clock)
+    return unknown_reply(database, conversation_id, question, clock, context.about)
 
 
 def answer_aside(database: Database, knowledge: Knowledge, conversation_id: str, question: str, clock: Clock) -> Reply:
     """Answer a question that interrupts the filing of a case: shortly, offering nothing, so that the form can go on."""
-    with database.read() as session:
-        conversation = get_conversation(session, conversation_id)
-        found = knowledge.search(session, question, clock())
+    conversation, context, found = look_up(database, knowledge, conversation_id, question, clock)
     if found.verdict != "answer":
         with database.write() as session:
-            log_gap(session, conversation_id, question, "unknown", clock())
+            log_gap(session, conversation_id, question, "unknown", clock(), context.about)
         return simple("unknown_aside", conversation.locale)
     article = found.articles[0][0]
-    english = conversation.locale == "en" and article.answer_en
     return Reply(
-        text=article.answer_en if english else article.answer,
-        speech=article.answer_en if english else article.speech,
+        text=answer_text(article, conversation.locale),
+        speech=article.answer_en if conversation.locale == "en" and article.answer_en else article.speech,
         sources=tuple(Source(**source) for source in article.sources),
         article=article.id,
     )
+
+
+def look_up(
+    database: Database, knowledge: Knowledge, conversation_id: str, question: str, clock: Clock
+) -> tuple[Conversation, Context, Found]:
+    """Search for `question` as it is meant in this conversation: after an answer, and in the district spoken of."""
+    with database.read() as session:
+        conversation = get_conversation(session, conversation_id)
+        context = context_of(session, conversation_id, question)
+        found = knowledge.search(session, question, clock(), about=context.about, region=context.region)
+    return conversation, context, found
 
 
 def give_article(
@@ -111,13 +119,17 @@ def give_article(
     with database.read() as session:
         conversation = get_conversation(session, conversation_id)
         article = knowledge.article(session, article_id, clock())
+        question = last_question(session, conversation)
     if article is None:
-        return unknown_reply(database, conversation_id, article_id, clock)
+        return unknown_reply(database, conversation_id, question, clock)
     return article_reply(article, conversation)
 
 
 def take_feedback(database: Database, conversation_id: str, solved: bool, clock: Clock) -> Reply:
-    """Reply to whether the last answer helped; two questions in a row that the bot can't settle bring a person."""
+    """Reply to whether the last answer helped; two questions in a row that the bot can't settle bring a person.
+
+    The reply names the article, so that the record shows what came of each answer.
+    """
     with database.read() as session:
         conversation = get_conversation(session, conversation_id)
         last = last_reply(session, conversation_id)
@@ -131,11 +143,13 @@ def take_feedback(database: Database, conversation_id: str, solved: bool, clock:
         if conversation.failures:
             with database.write() as session:
                 get_conversation(session, conversation_id).failures = 0
-        return simple("solved", locale)
-    if fail(database, conversation_id, question, "unsolved", clock, last.article):
-        return handoff_reply(locale)
-    phrase = PHRASES.say("unsolved", locale)
-    return Reply(phrase.text, phrase.speech, choices=offers(locale, question), expects="choice", act="unknown")
+        reply = replace(simple("solved", locale), act="solved")
+    elif fail(database, conversation_id, question, "unsolved", clock, last.article):
+        reply = handoff_reply(locale)
+    else:
+        phrase = PHRASES.say("unsolved", locale)
+        reply = Reply(phrase.text, phrase.speech, choices=offers(locale, question), expects="choice", act="unsolved")
+    return replace(reply, article=last.article)
 
 
 def fail(
@@ -149,19 +163,15 @@ def fail(
         return needs_person(conversation.failures)
 
 
-def article_reply(article: Article, conversation: Conversation) -> Reply:
+def article_reply(article: Answerable, conversation: Conversation) -> Reply:
     """The answer with its sources, what to do next, and the question whether it helped."""
     locale = conversation.locale
     solved = PHRASES.say("answer_solved", locale)
     english = locale == "en" and article.answer_en
-    if english:
-        parts, speech = [article.answer_en], article.answer_en
-    else:
-        next_step = PHRASES.say("answer_next", locale, next_step=article.next_step).text if article.next_step else ""
-        parts, speech = [article.answer, next_step], article.speech
+    speech = f"{article.answer_en} " if english else article.speech
     return Reply(
-        text="\n\n".join(part.strip() for part in [*parts, solved.text] if part),
-        speech=f"{speech}{' ' if english else ''}{solved.speech}",
+        text=f"{answer_text(article, locale, with_next_step=True)}\n\n{solved.text}",
+        speech=f"{speech}{solved.speech}",
         choices=(
             Choice(PHRASES.words("solved_yes", locale), "/solved", YES_WORDS),
             Choice(PHRASES.words("solved_no", locale), "/unsolved", NO_WORDS),
@@ -173,7 +183,19 @@ def article_reply(article: Article, conversation: Conversation) -> Reply:
     )
 
 
-def clarify_reply(articles: list[Article], locale: str) -> Reply:
+def answer_text(article: Answerable, locale: str, with_next_step: bool = False) -> str:
+    """What chat shows of an answer; a passage is quoted with its document and clause."""
+    if locale == "en" and article.answer_en:
+        return article.answer_en.strip()
+    if isinstance(article, SpokenPassage):
+        return PHRASES.say("answer_quoted", locale, clause=article.question, passage=article.answer.strip()).text
+    if with_next_step and article.next_step:
+        next_step = PHRASES.say("answer_next", locale, next_step=article.next_step).text
+        return f"{article.answer.strip()}\n\n{next_step}"
+    return article.answer.strip()
+
+
+def clarify_reply(articles: list[Answerable], locale: str) -> Reply:
     """Two or three near articles to choose from."""
     questions = [one.question_en if locale == "en" and one.question_en else one.question for one in articles]
     ask = PHRASES.say("clarify", locale)
@@ -186,10 +208,7 @@ def clarify_reply(articles: list[Article], locale: str) -> Reply:
         text=ask.text,
         speech=f"{ask.speech}{'；'.join(spoken) if locale == 'zh' else ' ' + '; '.join(spoken)}。",
         choices=(
-            *(
-                Choice(question, f'/choose{{"article": "{article.id}"}}')
-                for question, article in zip(questions, articles, strict=True)
-            ),
+            *(Choice(question, choosing(article.id)) for question, article in zip(questions, articles, strict=True)),
             Choice(PHRASES.words("none_of_these", locale), "/unsolved", NONE_WORDS),
         ),
         expects="choice",
@@ -197,11 +216,14 @@ def clarify_reply(articles: list[Article], locale: str) -> Reply:
     )
 
 
-def unknown_reply(database: Database, conversation_id: str, question: str, clock: Clock) -> Reply:
-    """Say plainly that there is no answer, offer a case or a person, and keep the question for the editors."""
+def unknown_reply(
+    database: Database, conversation_id: str, question: str, clock: Clock, about: str | None = None
+) -> Reply:
+    """Say plainly that there is no answer, offer a case or a person, and keep the question for the editors, with the
+    article that was spoken of before it."""
     with database.read() as session:
         locale = get_conversation(session, conversation_id).locale
-    if fail(database, conversation_id, question, "unknown", clock):
+    if fail(database, conversation_id, question, "unknown", clock, about):
         return handoff_reply(locale)
     phrase = PHRASES.say("unknown", locale)
     return Reply(phrase.text, phrase.speech, choices=offers(locale, question), expects="choice", act="unknown")
@@ -223,11 +245,8 @@ def simple(key: str, locale: str) -> Reply:
 
 
 def last_question(session: Session, conversation: Conversation) -> str:
-    """What the citizen had asked before the bot's last answer."""
-    answered = next(
-        (turn.number for turn in reversed(turns_after(session, conversation.id)) if turn.speaker == "bot"), 0
-    )
-    questions: list[Turn] = [
-        turn for turn in turns_after(session, conversation.id) if turn.speaker == "citizen" and turn.number < answered
-    ]
-    return questions[-1].text if questions else ""
+    """What the citizen had asked, in their own words, before the bot's last answer or list to choose from."""
+    turns = turns_after(session, conversation.id)
+    answered = next((turn.number for turn in reversed(turns) if turn.speaker == "bot"), 0)
+    questions = [turn.text for turn, _ in said_by_citizen(turns) if turn.number < answered]
+    return questions[-1] if questions else ""

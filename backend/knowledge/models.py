@@ -7,6 +7,7 @@ from sqlalchemy import JSON, ForeignKey, LargeBinary, String, Text, UniqueConstr
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from backend.database import Base, UtcDateTime
+from backend.directory import models as _directory  # noqa: F401  # these tables refer to staff and agencies
 
 
 class Article(Base):
@@ -48,13 +49,17 @@ class ArticleVersion(Base):
     article_id: Mapped[str] = mapped_column(ForeignKey("articles.id"))
     number: Mapped[int]
     content: Mapped[dict[str, Any]] = mapped_column(JSON)  # the article's fields, dates in ISO form
-    state: Mapped[str] = mapped_column(String(20))  # draft, reviewed, published, replaced, retired
+    state: Mapped[str] = mapped_column(String(20))  # one of lifecycle.STATES
     note: Mapped[str] = mapped_column(String(300), default="")  # what was changed and why
     author_id: Mapped[int | None] = mapped_column(ForeignKey("staff.id"))  # none: starter content
     reviewer_id: Mapped[int | None] = mapped_column(ForeignKey("staff.id"))
+    published_by_id: Mapped[int | None] = mapped_column(ForeignKey("staff.id"))
+    retired_by_id: Mapped[int | None] = mapped_column(ForeignKey("staff.id"))
+    remark: Mapped[str] = mapped_column(String(300), default="")  # why it was sent back or retired
     made_at: Mapped[datetime] = mapped_column(UtcDateTime)
     reviewed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     published_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    retired_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
 
 class Document(Base):
@@ -141,11 +146,12 @@ class ImportFile(Base):
     file: Mapped[bytes | None] = mapped_column(LargeBinary, deferred=True)  # dropped when the document holds it
     state: Mapped[str] = mapped_column(String(20), default="waiting")  # waiting, imported, refused
     reason: Mapped[str] = mapped_column(String(60), default="")  # key of errors.yml when refused
+    tries: Mapped[int] = mapped_column(default=0)  # how often a worker has begun it: some files end their worker
     document_id: Mapped[int | None] = mapped_column(ForeignKey("documents.id"))
 
 
 class GapGroup(Base):
-    """Gaps that mean the same: one to-do of the editors."""
+    """Gaps that mean the same: one to-do of the editors. Comes again after a decision: it is open again."""
 
     __tablename__ = "gap_groups"
 
@@ -153,6 +159,9 @@ class GapGroup(Base):
     state: Mapped[str] = mapped_column(String(20), default="open")  # open, drafted, dismissed
     article_id: Mapped[str | None] = mapped_column(ForeignKey("articles.id"))  # the draft that was made of it
     made_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    reason: Mapped[str] = mapped_column(String(300), default="")  # why it was dismissed
+    decided_by_id: Mapped[int | None] = mapped_column(ForeignKey("staff.id"))  # who drafted or dismissed it last
+    decided_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
 
 class Gap(Base):
@@ -164,7 +173,7 @@ class Gap(Base):
     conversation_id: Mapped[str] = mapped_column(String(40), index=True)
     question: Mapped[str] = mapped_column(Text)
     reason: Mapped[str] = mapped_column(String(20))  # unknown: no article; unsolved: an article didn't help
-    article_id: Mapped[str | None] = mapped_column(String(80))
+    article_id: Mapped[str | None] = mapped_column(String(80))  # what the last answer before it was about
     asked_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
     group_id: Mapped[int | None] = mapped_column(
         ForeignKey("gap_groups.id", name="gaps_group_id_fkey"), index=True

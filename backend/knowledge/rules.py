@@ -1,5 +1,6 @@
 """Pure decisions about answers: which articles may be given, and the verdict by stated cost."""
 
+import re
 from datetime import date
 from typing import Literal, Protocol
 
@@ -16,12 +17,28 @@ CLARIFY_AMONG = 3
 """Articles to choose from at most: more can't be kept in mind on the telephone."""
 
 
+FOLLOW_UP = re.compile(
+    r"(那|这个|这|它|还|都|又|要|需要|得|用|带|准备|交|提交|什么|哪些|哪个|材料|资料|证件|东西|手续|流程|条件|要求|多少|钱|费用|收费|费|免费|多久"
+    r"|多长|时间|几天|什么时候|何时|上班|哪里|哪儿|在哪|地址|地方|去|到|怎么|怎样|如何|办理|办|弄|走|网上|线上|电话|号码|打|给|可以|能|行|不"
+    r"|吗|么|的|是|有|了|我|一下|具体|详细|再|说|讲)+"
+)
+"""Words that ask for more about a matter without naming one."""
+
+
+def follows_up(question: str) -> bool:
+    """Whether a normalised question has no matter of its own, so that it asks about what was answered before."""
+    return FOLLOW_UP.fullmatch(question) is not None
+
+
 class Dated(Protocol):
     """What has a state and dates of validity."""
 
-    state: str
-    valid_from: date | None
-    valid_until: date | None
+    @property
+    def state(self) -> str: ...
+    @property
+    def valid_from(self) -> date | None: ...
+    @property
+    def valid_until(self) -> date | None: ...
 
 
 def is_current(article: Dated, today: date) -> bool:

@@ -1,4 +1,4 @@
-"""Starts the line and stays with it: web, bot and actions under supervisord, until Ctrl-C (`make run`).
+"""Starts the line and stays with it: web, bot, actions and worker under supervisord, until Ctrl-C (`make run`).
 
 `python -m backend.setup.start --check` only looks whether it could start: settings, ports, disk. `make run` does that
 before it installs and trains for minutes.
@@ -174,7 +174,7 @@ def end_with_parent() -> None:
 
 
 def adopt_orphans() -> None:
-    """Become the parent of web, bot and actions should supervisord die, so that `stop` can end them."""
+    """Become the parent of what supervisord started should supervisord die, so that `stop` can end them."""
     if _prctl:
         _prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
@@ -205,7 +205,7 @@ def wait_until_healthy(supervisor: "subprocess.Popen[bytes]", ports: Ports) -> f
     while (passed := time.monotonic() - began) < START_SECONDS:
         if supervisor.poll() is not None:
             raise supervisor_gone()
-        for program in ports:
+        for program in (*ports, "worker"):
             if log_since(log, log_start).count(f"exited: {program} ") >= DEATHS:
                 raise Problem(
                     f"{program} 起不来，见 var/log/{program}.log：{last_line(log_since(LOGS / f'{program}.log'))}",

@@ -131,7 +131,7 @@ def test_a_reload_keeps_the_conversation(line: RunningLine, visit: Visit) -> Non
     page.reload()
     expect(page.get_by_test_id("turns").get_by_role("listitem")).to_have_text(said, use_inner_text=True)
     choose(page, "解决了")
-    expect_reply(page, "say", "别的问题")
+    expect_reply(page, "solved", "别的问题")
     picture(page, "chat-reloaded")
 
 

@@ -46,6 +46,15 @@ def test_a_question_near_several_articles_gets_them_to_choose_from(line: Running
     assert act_of(chosen) == "answer"
 
 
+def test_a_follow_up_is_answered_about_what_was_just_answered(line: RunningLine) -> None:
+    chat = line.chat()
+    if act_of(chat.say("居住证怎么办")) == "clarify":
+        assert act_of(chat.say("第一个")) == "answer"
+    follow_up = chat.say("那需要什么材料")
+    assert act_of(follow_up) == "answer"
+    assert "居住证" in text_of(follow_up)
+
+
 def test_an_unknown_question_is_offered_a_case_or_an_operator(line: RunningLine) -> None:
     replies = line.chat().say("火星上的土豆怎么嫁接")
     assert act_of(replies) == "unknown"

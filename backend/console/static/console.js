@@ -123,6 +123,33 @@ document.addEventListener("click", (event) => {
   box.focus();
 });
 
+// --- looking up while typing ----------------------------------------------------------------------------------------
+
+// Arrow keys go from the search box through what was found; Enter in the box takes the first. What the operator searches for
+// stays in view: news of the conversation don't replace it.
+const uses = () => {
+  const buttons = document.querySelectorAll("#found [data-fill]");
+  return [...(buttons.length ? buttons : document.querySelectorAll("#found summary"))];
+};
+document.addEventListener("keydown", (event) => {
+  const inBox = event.target.id === "assist";
+  if (event.isComposing || event.keyCode === 229 || !(inBox || event.target.closest("#found"))) return;
+  const found = uses();
+  const at = found.indexOf(event.target);
+  if (inBox && event.key === "Enter") {
+    event.preventDefault();
+    found[0]?.click();
+  }
+  if (event.key === "Escape" && byId("say-text")) byId("say-text").focus();
+  if (event.key !== "ArrowDown" && event.key !== "ArrowUp") return;
+  event.preventDefault();
+  const next = found[at + (event.key === "ArrowDown" ? 1 : -1)];
+  (next ?? (event.key === "ArrowUp" ? byId("assist") : null))?.focus();
+});
+document.addEventListener("htmx:oobBeforeSwap", (event) => {
+  if (event.detail.target.id === "found" && byId("assist")?.value.trim()) event.detail.shouldSwap = false;
+});
+
 // --- forms that are sent once ---------------------------------------------------------------------------------------
 
 document.addEventListener("submit", (event) => {
@@ -158,4 +185,11 @@ document.addEventListener("keydown", (event) => {
     event.preventDefault();
     field.focus();
   }
+});
+
+// --- choosing all ---------------------------------------------------------------------------------------------------
+
+document.addEventListener("change", (event) => {
+  if (!event.target.hasAttribute("data-check-all")) return;
+  for (const box of event.target.form.querySelectorAll('input[name="version"]')) box.checked = event.target.checked;
 });

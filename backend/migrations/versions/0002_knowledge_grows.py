@@ -1,5 +1,7 @@
 """knowledge grows: versions of articles, documents with passages, vectors, imports, groups of gaps."""
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -190,11 +192,10 @@ def give_first_versions() -> None:
     )
     kinds = {"variants": sa.JSON(), "sources": sa.JSON()}
     day, moment = sa.Date(), backend.database.UtcDateTime(timezone=True)
-    articles = sa.table(
-        "articles",
-        *(sa.column("id"), sa.column("state"), sa.column("valid_from", day), sa.column("valid_until", day)),
-        *(sa.column("changed_at", moment), *(sa.column(name, kinds.get(name, sa.Text())) for name in content)),
-    )
+    columns: list[sa.ColumnClause[Any]] = [sa.column(name, kinds.get(name, sa.Text())) for name in content]
+    columns += [sa.column("id"), sa.column("state"), sa.column("changed_at", moment)]
+    columns += [sa.column("valid_from", day), sa.column("valid_until", day)]
+    articles = sa.table("articles", *columns)
     versions = sa.table(
         "article_versions",
         *(sa.column(name) for name in ("article_id", "number", "state", "note", "remark")),

@@ -1,0 +1,56 @@
+"""What an operator is shown while they type or the citizen speaks: the same search, in the context of the conversation."""
+
+import re
+from datetime import datetime
+
+from sqlalchemy.orm import Session
+
+from backend.conversations.context import context_of
+from backend.knowledge.service import Answerable, Found, Knowledge
+from backend.knowledge.text import grams, normalise
+
+QUERY_LIMIT = 500
+"""Characters of the citizen's last remarks that are looked up together."""
+REMARKS = 3
+"""The last remarks that are looked up together: what it is about is often said before what is asked."""
+SNIPPET_LENGTH = 80
+
+
+def assist(
+    session: Session,
+    knowledge: Knowledge,
+    typed: str,
+    now: datetime,
+    limit: int,
+    conversation_id: str | None = None,
+) -> Found:
+    """What is found for the operator's own words, complete or not; in a conversation, with its last answer and district
+    in mind."""
+    context = context_of(session, conversation_id, typed) if conversation_id else None
+    if context is None:
+        return knowledge.search(session, typed, now, limit)
+    return knowledge.search(session, typed, now, limit, about=context.about, region=context.region)
+
+
+def follow(
+    session: Session, knowledge: Knowledge, remarks: list[str], now: datetime, limit: int, conversation_id: str
+) -> list[Answerable]:
+    """The answers nearest to the citizen's last remarks, best first: to the last one, and unless that says it all, to the
+    last few together."""
+    if not remarks:
+        return []
+    found = assist(session, knowledge, remarks[-1], now, limit, conversation_id)
+    nearest = found.articles
+    if len(remarks) > 1 and found.verdict != "answer":
+        together = "，".join(remarks[-REMARKS:])[-QUERY_LIMIT:]
+        nearest = nearest + assist(session, knowledge, together, now, limit, conversation_id).articles
+    best = {article.id: article for article, _ in sorted(nearest, key=lambda one: one[1], reverse=True)}
+    return list(best.values())[:limit]
+
+
+def snippet(answer: str, query: str) -> str:
+    """The sentence of the answer that shares most with what was asked, the first one if none does; cut to a line."""
+    sentences = [part.strip() for part in re.split(r"(?<=[。！？；!?;])|(?<=\.)\s|\n", answer) if part.strip()]
+    wanted = set(grams(normalise(query)))
+    best = max(sentences, key=lambda sentence: len(wanted & set(grams(normalise(sentence)))), default="")
+    return best if len(best) <= SNIPPET_LENGTH else f"{best[: SNIPPET_LENGTH - 1]}…"

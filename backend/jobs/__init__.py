@@ -1,0 +1,1 @@
+"""What the clock and the queue do: jobs that no request waits for."""

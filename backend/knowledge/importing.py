@@ -1,0 +1,233 @@
+"""Takes uploaded files into the knowledge, one by one, each in a transaction of its own.
+
+How far an import has come stands in its rows and nowhere else. So it can be stopped and resumed, and after `kill -9` the
+file that was in work is simply taken up again; the digest of its bytes keeps a document from being there twice.
+"""
+
+import hashlib
+import logging
+import time
+from collections.abc import Iterable, Sequence
+from datetime import date, timedelta
+
+from sqlalchemy import func, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from backend.clock import Clock, local
+from backend.database import Database
+from backend.errors import Refused
+from backend.knowledge.cutting import Piece, cut
+from backend.knowledge.documents import read
+from backend.knowledge.embedding import Embedder, EmbeddingFailed, vectors
+from backend.knowledge.metadata import Metadata, Named, core, metadata_of, repealed_by
+from backend.knowledge.models import Document, Import, ImportFile, Passage
+from backend.knowledge.service import changed
+
+TRIES = 3
+"""A file that a worker has begun so often without an end is what ends the worker, and is refused."""
+SHOWN_AFTER = 10.0
+"""Seconds after which documents that are in become visible, although the batch goes on. Each time every process builds
+its index anew, so not after every file."""
+
+log = logging.getLogger(__name__)
+
+
+def start_import(session: Session, files: Iterable[tuple[str, bytes]], staff_id: int | None, clock: Clock) -> Import:
+    """Note an import of these files (name, bytes); a worker takes them in."""
+    started = Import(state="running", started_by_id=staff_id, started_at=clock())
+    started.files = [ImportFile(file_name=name[-255:], file=data) for name, data in files]
+    session.add(started)
+    session.flush()
+    return started
+
+
+def stop(session: Session, import_id: int) -> None:
+    """Let an import rest after the file in work. Raises Refused when it isn't running."""
+    found = find_import(session, import_id)
+    if found.state != "running":
+        raise Refused("import_not_running", 409)
+    found.state = "stopped"
+
+
+def resume(session: Session, import_id: int) -> None:
+    """Let a stopped import go on. Raises Refused when it isn't stopped."""
+    found = find_import(session, import_id)
+    if found.state != "stopped":
+        raise Refused("import_not_stopped", 409)
+    found.state = "running"
+
+
+def find_import(session: Session, import_id: int) -> Import:
+    """The import, locked for this transaction. Raises Refused when there is none."""
+    found = session.get(Import, import_id, with_for_update=True)
+    if found is None:
+        raise Refused("not_found", 404)
+    return found
+
+
+def counts(session: Session, import_id: int) -> dict[str, int]:
+    """How many files of an import are waiting, imported, refused."""
+    by_state = (
+        select(ImportFile.state, func.count()).where(ImportFile.import_id == import_id).group_by(ImportFile.state)
+    )
+    return {"waiting": 0, "imported": 0, "refused": 0} | {state: count for state, count in session.execute(by_state)}
+
+
+def unfinished(session: Session) -> Sequence[int]:
+    """The imports that a worker should be at."""
+    return session.scalars(select(Import.id).where(Import.state == "running").order_by(Import.id)).all()
+
+
+# --- the worker's part ----------------------------------------------------------------------------------------------
+
+
+def take_in(database: Database, embedder: Embedder | None, clock: Clock, import_id: int) -> bool:
+    """Take in files of an import for about SHOWN_AFTER seconds, then make them visible; returns whether more is to do."""
+    began = time.monotonic()
+    while time.monotonic() - began < SHOWN_AFTER and (begun := begin_file(database, import_id)):
+        try:
+            take_in_file(database, embedder, clock, *begun)
+        except IntegrityError:
+            log.info("file %s came in twice at the same time", begun[0])  # the next try finds it
+    with database.write() as session:
+        changed(session)
+        found = find_import(session, import_id)
+        waiting = counts(session, import_id)["waiting"]
+        if found.state == "running" and not waiting:
+            found.state, found.finished_at = "done", clock()
+        return found.state == "running"
+
+
+def begin_file(database: Database, import_id: int) -> tuple[int, str, bytes] | None:
+    """The next waiting file (id, name, bytes), noted as begun once more; None when the import is stopped or through."""
+    with database.write() as session:
+        while find_import(session, import_id).state == "running":
+            waiting = ImportFile.import_id == import_id, ImportFile.state == "waiting"
+            file = session.scalar(select(ImportFile).where(*waiting).order_by(ImportFile.id).limit(1))
+            if file is None:
+                return None
+            file.tries += 1
+            if file.tries <= TRIES:
+                return file.id, file.file_name, file.file or b""
+            refuse(file, "document_fatal")
+            session.flush()
+    return None
+
+
+def take_in_file(
+    database: Database, embedder: Embedder | None, clock: Clock, file_id: int, name: str, data: bytes
+) -> None:
+    """Make a document of one file, or note why not."""
+    digest = hashlib.sha256(data).hexdigest()
+    try:
+        metadata, pieces = passages_of(name, data)
+    except Refused as refused:
+        with database.write() as session:
+            refuse(session.get_one(ImportFile, file_id), refused.code)
+        return
+    if embedder:
+        try:
+            vectors(database, embedder, "query", [metadata.title])  # what search compares questions with (service.py)
+            vectors(database, embedder, "passage", [piece.text for piece in pieces])
+        except EmbeddingFailed as failure:
+            log.warning("no vectors for file %s: %s", file_id, failure)  # search makes up for them
+    with database.write() as session:
+        file = session.get_one(ImportFile, file_id, with_for_update=True)
+        if file.state != "waiting":
+            return
+        known = session.scalar(select(Document.id).where(Document.digest == digest))
+        if known:
+            refuse(file, "document_known")
+            file.document_id = known
+            return
+        added = add_document(session, name, data, digest, metadata, pieces, file.import_id, clock)
+        file.state, file.document_id, file.file = "imported", added.id, None
+
+
+def passages_of(name: str, data: bytes) -> tuple[Metadata, list[Piece]]:
+    """What a file says about itself, and its passages. Raises Refused."""
+    content = read(name, data)
+    metadata = metadata_of(content.blocks, content.title, name)
+    return metadata, cut(content.blocks, metadata.title)
+
+
+def refuse(file: ImportFile, reason: str) -> None:
+    """Note that a file was not taken in; its bytes are not kept."""
+    file.state, file.reason, file.file = "refused", reason, None
+
+
+def add_document(
+    session: Session,
+    name: str,
+    data: bytes,
+    digest: str,
+    metadata: Metadata,
+    pieces: Sequence[Piece],
+    import_id: int,
+    clock: Clock,
+) -> Document:
+    """Add a document with its passages, retiring what it replaces."""
+    added = Document(
+        **vars(metadata),
+        file_name=name,
+        digest=digest,
+        file=data,
+        added_by_id=session.get_one(Import, import_id).started_by_id,
+        added_at=clock(),
+        changed_at=clock(),
+        passages=[
+            Passage(place=place, heading=piece.heading, clause=piece.clause, text=piece.text)
+            for place, piece in enumerate(pieces)
+        ],
+    )
+    session.add(added)
+    session.flush()
+    settle(session, added, local(clock()).date())
+    return added
+
+
+# --- what replaces what ---------------------------------------------------------------------------------------------
+
+
+def settle(session: Session, added: Document, today: date) -> None:
+    """Retire what a new document replaces, and the new one itself when a newer one is here already."""
+    others = list(session.scalars(select(Document).where(Document.id != added.id)))
+    named = [one for passage in added.passages for one in repealed_by(passage.text)]
+    for other in others:
+        if any(is_named(other, one) for one in named) or is_newer(added, other):
+            replace(other, added, today)
+        elif is_newer(other, added):
+            replace(added, other, today)
+    repealing = select(Passage).where(Passage.text.contains("废止"), Passage.document_id != added.id)
+    for passage in session.scalars(repealing):
+        if any(is_named(added, one) for one in repealed_by(passage.text)):
+            replace(added, session.get_one(Document, passage.document_id), today)
+
+
+def is_named(document: Document, named: Named) -> bool:
+    """Whether this is the document that another one names."""
+    if named.number and document.number:
+        return named.number == document.number
+    return core(named.title) == core(document.title)
+
+
+def is_newer(one: Document, other: Document) -> bool:
+    """Whether `one` is a newer version of `other`: the same number or title from the same issuer, and a later date."""
+    if one.issuer and other.issuer and one.issuer != other.issuer:
+        return False
+    same = core(one.title) == core(other.title) or (one.number != "" and one.number == other.number)
+    dates = one.issued_on or one.valid_from, other.issued_on or other.valid_from
+    return same and dates[0] is not None and dates[1] is not None and dates[0] > dates[1]
+
+
+def replace(old: Document, new: Document, today: date) -> None:
+    """Retire `old` because `new` replaces it; when `new` holds only from a later day, `old` holds until the day before."""
+    if old.id == new.id or new.replaced_by_id == old.id:
+        return
+    old.replaced_by_id = new.id
+    if new.valid_from and new.valid_from > today:
+        last = new.valid_from - timedelta(days=1)
+        old.valid_until = min(old.valid_until or last, last)
+    else:
+        old.state = "retired"
