@@ -35,15 +35,11 @@ def assist(
 def follow(
     session: Session, knowledge: Knowledge, remarks: list[str], now: datetime, limit: int, conversation_id: str
 ) -> list[Answerable]:
-    """The answers nearest to the citizen's last remarks, best first: to the last one if that says it all, else to the last
-    few together."""
-    if not remarks:
-        return []
-    found = assist(session, knowledge, remarks[-1], now, limit, conversation_id)
-    if len(remarks) > 1 and found.verdict != "answer":
-        together = "，".join(remarks[-REMARKS:])[-QUERY_LIMIT:]
-        found = assist(session, knowledge, together, now, limit, conversation_id)
-    return [article for article, _ in found.articles]
+    """The answers nearest to the citizen's last remark, and in turn with them those nearest to the last few together."""
+    asked = [remarks[-1], "，".join(remarks[-REMARKS:])[-QUERY_LIMIT:]] if remarks else []
+    found = [assist(session, knowledge, one, now, limit, conversation_id).articles for one in dict.fromkeys(asked)]
+    in_turn = {article.id: article for some in zip(*found, strict=False) for article, _ in some}
+    return list(in_turn.values())[:limit]
 
 
 def snippet(answer: str, query: str) -> str:

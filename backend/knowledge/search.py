@@ -288,7 +288,7 @@ class Index:
         lexical = self._learned(plain, None, None)
         if not self.vectors:
             return lexical, lexical
-        own = self.vectors.asked([asked[row] for row in self.teaching])
+        own = self.vectors.asked([asked[row] for row in self.teaching]) if plain else self.asked_vectors[:0]
         return lexical, self._learned(plain, own, self.vectors.asked(STRANGERS))
 
     def _learned(self, plain: Texts, vectors: Floats | None, strange: Floats | None) -> Learned:

@@ -13,12 +13,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 from backend.settings import ROOT
-from tests.bench import documents, nlu, questions, turns
+from tests.bench import documents, nlu, questions, search, turns
 
 BENCHES: dict[str, Callable[[], dict[str, Any]]] = {
     "nlu": nlu.run,
     "turns": turns.run,
     "questions": questions.run,
+    "search": search.run,
     "documents": documents.run,
 }
 RESULTS = ROOT / "build" / "bench"
