@@ -18,7 +18,6 @@ from bs4 import BeautifulSoup
 from bs4.element import NavigableString, PageElement, PreformattedString, Tag
 from docx.document import Document as WordDocument
 from docx.table import Table, _Cell
-from docx.text.paragraph import Paragraph as WordParagraph
 
 from backend.errors import Refused
 from backend.knowledge.cutting import Block, Heading, Paragraph, Row, mark_of
@@ -188,6 +187,7 @@ def name_of(part: zipfile.ZipInfo) -> str:
 def read_docx(data: bytes) -> Content:
     """Word: headings by their styles, paragraphs, tables."""
     document: WordDocument = docx.Document(io.BytesIO(data))
+    styles = {style.style_id: style.name or "" for style in document.styles}  # paragraph.style searches them every time
     blocks: list[Block] = []
     tables = 0
     for item in document.iter_inner_content():
@@ -195,7 +195,7 @@ def read_docx(data: bytes) -> Content:
             tables += 1
             blocks += [Row(tuple(cell.text for cell in own_cells(row.cells)), tables) for row in item.rows]
             continue
-        level = heading_level(item)
+        level = heading_level(styles.get(item._p.style or "", ""))
         blocks.append(Paragraph(item.text) if level is None else Heading(item.text, level))
     return Content("", blocks)
 
@@ -205,9 +205,8 @@ def own_cells(cells: tuple[_Cell, ...]) -> list[_Cell]:
     return [cell for place, cell in enumerate(cells) if place == 0 or cell._tc is not cells[place - 1]._tc]
 
 
-def heading_level(paragraph: WordParagraph) -> int | None:
+def heading_level(style: str) -> int | None:
     """The level of a heading by its style's name, 0 for the title; None for other paragraphs."""
-    style = (paragraph.style.name if paragraph.style else "") or ""
     if style in ("Title", "标题"):
         return 0
     found = re.fullmatch(r"(?:heading|标题)\s*([1-6])", style, re.IGNORECASE)

@@ -192,17 +192,27 @@ def add_document(
 
 def settle(session: Session, added: Document, today: date) -> None:
     """Retire what a new document replaces, and the new one itself when a newer one is here already."""
-    others = list(session.scalars(select(Document).where(Document.id != added.id)))
     named = [one for passage in added.passages for one in repealed_by(passage.text)]
-    for other in others:
+    for other in akin(session, added, named):
         if any(is_named(other, one) for one in named) or is_newer(added, other):
             replace(other, added, today)
         elif is_newer(other, added):
             replace(added, other, today)
-    repealing = select(Passage).where(Passage.text.contains("废止"), Passage.document_id != added.id)
-    for passage in session.scalars(repealing):
-        if any(is_named(added, one) for one in repealed_by(passage.text)):
-            replace(added, session.get_one(Document, passage.document_id), today)
+    repealing = select(Passage.document_id, Passage.text).where(
+        Passage.text.contains("废止"), Passage.document_id != added.id
+    )
+    for document_id, text in session.execute(repealing).all():
+        if any(is_named(added, one) for one in repealed_by(text)):
+            replace(added, session.get_one(Document, document_id), today)
+
+
+def akin(session: Session, added: Document, named: Sequence[Named]) -> list[Document]:
+    """The other documents with the title or number of `added` or of one that it names; only these are loaded."""
+    titles = {core(added.title), *(core(one.title) for one in named)}
+    numbers = {added.number, *(one.number for one in named)} - {""}
+    known = session.execute(select(Document.id, Document.title, Document.number).order_by(Document.id))
+    ids = [id for id, title, number in known if number in numbers or core(title) in titles]
+    return [session.get_one(Document, id) for id in ids if id != added.id]
 
 
 def is_named(document: Document, named: Named) -> bool:

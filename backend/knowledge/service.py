@@ -275,15 +275,6 @@ def changed(session: Session) -> None:
         session.add(KnowledgeVersion(id=1, number=1))
 
 
-def change(session: Session, article_id: str, alter: Callable[[Article], None], now: datetime) -> Article:
-    """Alter an article and let every process know. Raises KeyError when there is no such article."""
-    article = session.get_one(Article, article_id)
-    alter(article)
-    article.changed_at = now
-    changed(session)
-    return article
-
-
 def log_gap(
     session: Session, conversation_id: str, question: str, reason: str, now: datetime, article_id: str | None = None
 ) -> None:

@@ -20,9 +20,9 @@ from backend.clock import utc_now
 from backend.database import Database
 from backend.knowledge import importing
 from backend.knowledge.cutting import CUT_ABOVE, Block, Piece, Row, cut
-from backend.knowledge.embedding import Embedder, make_embedder
+from backend.knowledge.embedding import Embedder, nano_e5
 from backend.knowledge.models import ImportFile, Passage
-from tests.conftest import build, make_settings
+from tests.conftest import build
 
 DOCUMENTS = 800
 CHARACTERS = 1250
@@ -74,7 +74,7 @@ def imported(name: str, files: list[tuple[str, bytes]], cutting: Callable[[Any, 
             "passages": len(passages),
             "text_seconds": seconds,
             "citable": sum(bool(one.clause or one.heading) for one in passages) / len(passages),
-            "vector_seconds": vector_seconds(make_embedder(make_settings(url)), [one.text for one in passages]),
+            "vector_seconds": vector_seconds(nano_e5(), [one.text for one in passages]),
         }
 
 

@@ -90,12 +90,8 @@ def run() -> dict[str, Any]:
     """Measure everything and print the tables."""
     meaning = Meaning()
     sets = {"own": own()} | (development() if DATA.exists() else {})
-    rankings = [{"set": name, **row} for name, trials in sets.items() for row in compare(trials, meaning)]
     print(f"{'set':<26}{'method':<28}{'hit@1':>8}{'hit@3':>8}{'MRR@10':>8}{'questions':>11}")
-    for row in rankings:
-        print(
-            f"{row['set']:<26}{row['method']:<28}{row['hit1']:>8.3f}{row['hit3']:>8.3f}{row['mrr']:>8.3f}{row['questions']:>11}"
-        )
+    rankings = [row for name, trials in sets.items() for row in compare(name, trials, meaning)]
     verdicts = [
         row
         for name, found in (("with vectors", meaning.vectors()), ("words alone", None))
@@ -203,8 +199,8 @@ def passages_with_answers(entries: Sequence[Entry], rows: Any) -> list[Asked]:
     return found
 
 
-def compare(trials: Sequence[Trial], meaning: Meaning) -> list[dict[str, Any]]:
-    """The rows of one set: ours, ours without vectors, and the baselines."""
+def compare(name: str, trials: Sequence[Trial], meaning: Meaning) -> list[dict[str, Any]]:
+    """The rows of one set, printed as they come: ours, ours without vectors, and the baselines."""
     draw = random.Random(12345)
     drawn = [
         Trial(one.entries, draw.sample(one.questions, min(len(one.questions), MOST // len(trials))), one.documents)
@@ -218,14 +214,21 @@ def compare(trials: Sequence[Trial], meaning: Meaning) -> list[dict[str, Any]]:
         "TF-IDF, characters 1-3": lambda trial: by_scores(trial, tf_idf),
         "e5 alone": lambda trial: by_scores(trial, e5(meaning)),
     }
-    return [figures(name, [rank for trial in drawn for rank in method(trial)]) for name, method in methods.items()]
+    rows = []
+    for method, ranks in methods.items():
+        row = figures([rank for trial in drawn for rank in ranks(trial)])
+        print(
+            f"{name:<26}{method:<28}{row['hit1']:>8.3f}{row['hit3']:>8.3f}{row['mrr']:>8.3f}{row['questions']:>11}",
+            flush=True,
+        )
+        rows.append({"set": name, "method": method, **row})
+    return rows
 
 
-def figures(method: str, ranks: Sequence[int]) -> dict[str, Any]:
+def figures(ranks: Sequence[int]) -> dict[str, float]:
     """hit@1, hit@3 and MRR@10 of the ranks (1 is first, 0 is not among the first ten)."""
     all_ranks = np.array(ranks)
     return {
-        "method": method,
         "hit1": float(np.mean(all_ranks == 1)),
         "hit3": float(np.mean((all_ranks >= 1) & (all_ranks <= 3))),
         "mrr": float(np.mean(np.where(all_ranks > 0, 1 / np.maximum(all_ranks, 1), 0.0))),
@@ -263,6 +266,8 @@ def by_scores(trial: Trial, score: Scorer) -> list[int]:
     names = [one.document if trial.documents else one.article_id for one in trial.entries]
     tried = []
     for kind, texts, entry_of in sides:
+        if not any(texts):
+            continue  # passages have no ways of asking
         scores = score([one.text for one in trial.questions], texts, kind)
         ranks = []
         for question, row in zip(trial.questions, scores, strict=True):

@@ -87,7 +87,8 @@ def test_what_is_out_of_date_or_unpublished_is_never_answered(
             article.valid_from = today + timedelta(days=1)
 
     with database.write() as session:
-        service.change(session, "heating-not-warm", alter, clock())
+        alter(session.get_one(Article, "heating-not-warm"))
+        service.changed(session)
     assert first(database, Knowledge(), clock, HEATING)[1] != "heating-not-warm"
 
 
@@ -96,9 +97,8 @@ def test_an_article_ends_at_midnight_in_china_without_anybody_doing_anything(
 ) -> None:
     knowledge = Knowledge()
     with database.write() as session:
-        service.change(
-            session, "heating-not-warm", lambda one: setattr(one, "valid_until", local(clock()).date()), clock()
-        )
+        session.get_one(Article, "heating-not-warm").valid_until = local(clock()).date()
+        service.changed(session)
     assert first(database, knowledge, clock, HEATING) == ("answer", "heating-not-warm")
     clock.advance(hours=12)  # noon in China has become midnight
     assert first(database, knowledge, clock, HEATING)[1] != "heating-not-warm"
