@@ -18,6 +18,7 @@ from backend.console.forms import field
 from backend.console.log_in import allowed, me
 from backend.console.people import staff_names
 from backend.console.versions import differences, names_of_codes, sentences, sound
+from backend.conversations.outcomes import Outcomes, outcomes
 from backend.directory.models import Category, Staff
 from backend.directory.service import agencies
 from backend.errors import Refused
@@ -32,6 +33,8 @@ from backend.parts import parts
 FILTERS: Final = ("q", "state", "category", "agency", "region", "validity", "author", "sort")
 PAGE: Final = 100
 SOON: Final = timedelta(days=30)
+LATELY: Final = timedelta(days=90)
+"""How far back the list counts what came of an article's answers."""
 """An article that ends within this time is listed as ending soon."""
 SPARE_SOURCES: Final = 2
 """Empty rows for sources below those that there are; a script adds more."""
@@ -54,11 +57,13 @@ NEWEST = aliased(ArticleVersion)
 
 @dataclass(frozen=True)
 class Line:
-    """One article of the list, with its newest version, and whether it was found by its meaning alone."""
+    """One article of the list, with its newest version, whether it was found by its meaning alone, and what came of its
+    answers lately."""
 
     article: Article
     newest: ArticleVersion
     by_meaning: bool
+    outcomes: Outcomes | None
 
 
 @allowed("knowledge")
@@ -143,7 +148,9 @@ def has_words(words: str) -> ColumnElement[bool]:
 def lines(session: Session, ids: list[str], near: set[str]) -> list[Line]:
     """The lines of the list for these articles, in their order."""
     articles = {one.id: one for one in session.scalars(select(Article).where(Article.id.in_(ids)))}
-    return [Line(articles[one], articles[one].versions[-1], one in near) for one in ids]
+    now = parts().clock()
+    came_of = {one.article_id: one for one in outcomes(session, now - LATELY, now)}
+    return [Line(articles[one], articles[one].versions[-1], one in near, came_of.get(one)) for one in ids]
 
 
 def authors(session: Session) -> list[tuple[int, str]]:

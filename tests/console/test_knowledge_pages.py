@@ -10,8 +10,10 @@ from flask import Flask
 from sqlalchemy import select
 
 from backend.app import create_app
+from backend.conversations.service import open_conversation, record_reply
 from backend.knowledge.models import Article, ArticleVersion
 from backend.parts import Parts
+from bot.client import Reply
 from tests.conftest import StandingClock, make_settings
 
 FORM: dict[str, Any] = {
@@ -28,6 +30,9 @@ FORM: dict[str, Any] = {
     "source_url": ["", ""],
     "note": "新设的项目",
 }
+
+
+HEATING = "heating-not-warm"
 
 
 class Editor:
@@ -270,3 +275,13 @@ def test_nobody_acts_without_the_token_of_a_page(editor: Editor, parts: Parts) -
 )
 def test_what_is_not_there_is_told(editor: Editor, path: str) -> None:
     assert editor.get(path).status_code == 404
+
+
+def test_the_list_tells_what_came_of_an_articles_answers(editor: Editor, parts: Parts, clock: StandingClock) -> None:
+    with parts.database.write() as session:
+        conversation = open_conversation(session, "chat", "zh", clock())[0]
+        record_reply(session, conversation, Reply("先看阀门。", "先看阀门。", act="answer", article=HEATING), clock())
+        record_reply(session, conversation, Reply("太好了。", "太好了。", act="solved", article=HEATING), clock())
+    clock.advance(minutes=1)
+    row = re.search(rf'data-id="{HEATING}".*?</tr>', editor.get("/knowledge?q=暖气不热").text, re.DOTALL)
+    assert row and "答 1 · 解决 1 · 未解决 0 · 转人工 0" in row[0]
