@@ -53,6 +53,7 @@ class Settings(BaseSettings):
 
     bot_timeout: float = Field(8.0, description="seconds to wait for Rasa; Twilio gives up on a webhook after 15")
     voice_zh: str = Field("Polly.Zhiyu", description="Twilio <Say> voice for Mandarin")
+    voice_yue: str = Field("Polly.Hiujin-Neural", description="Twilio <Say> voice for Cantonese")
     voice_en: str = Field("Polly.Joanna", description="Twilio <Say> voice for English")
     queue_limit: int = Field(180, description="seconds a caller waits before the line offers to take a message itself")
     jurisdiction: str = Field("shandong", description="deadline profile, a key of nlu_data/deadlines.yml")

@@ -1,6 +1,7 @@
 """Catalogues: everything the line says, by key and language, in YAML files beside the code that says it.
 
-Each entry gives for `zh` and `en` either one sentence, or `text` (shown) and `speech` (spoken) where they differ.
+Each entry gives for `zh` and `en` either one sentence, or `text` (shown) and `speech` (spoken) where they differ. What only
+the telephone says is there in Cantonese (`yue`) too.
 """
 
 from dataclasses import dataclass
@@ -27,8 +28,9 @@ class Catalogue:
         self.entries: dict[str, dict[str, Any]] = yaml.safe_load(path.read_text(encoding="utf-8"))
 
     def say(self, key: str, locale: str, **facts: Any) -> Phrase:
-        """The phrase `key` in `locale` with `{facts}` filled in. Raises KeyError for a key that isn't there."""
-        entry = self.entries[key][locale if locale in LOCALES else "zh"]
+        """The phrase `key` in `locale`, else in Chinese, with `{facts}` filled in. Raises KeyError for a key that isn't
+        there."""
+        entry = self.entries[key].get(locale) or self.entries[key]["zh"]
         text, speech = (entry, entry) if isinstance(entry, str) else (entry["text"], entry["speech"])
         return Phrase(text.format_map(facts).strip(), speech.format_map(facts).strip())
 

@@ -1,15 +1,88 @@
 """The call flow: what happens next in a call, as pure decisions on plain data.
 
-A call is a row of steps. Each step is a webhook: what the caller did (`Heard`) and where the call stands give a `Next`;
-ivr/twiml.py turns that into TwiML. GB/T 33358-2016 wants no key menu at the start, so the line opens with a question;
-keys are a fallback for everything that speech does, and 0 or 人工 reaches a person at any moment.
+A call is a row of steps. Each step is a webhook: what the caller did, or what became of the queue, is an event; FLOW says
+what the line does then and where that leaves the call. ivr/twiml.py turns what is to be done into TwiML, ivr/relay.py into
+the messages of a stream. `python -m ivr.flow` draws the table (docs/call-flow.md).
+
+GB/T 33358-2016 wants no key menu at the start, so the line opens with a question; keys are a fallback for everything that
+speech does, and 0 or 人工 reaches a person at any moment.
 """
 
 import re
 from dataclasses import dataclass
 from typing import Literal
 
+from backend.conversations.safety import plain
 from bot.client import Reply
+
+State = Literal["ringing", "listening", "waiting", "talking", "recording", "over"]
+Does = Literal["listen", "enqueue", "wait", "connect", "record", "hang_up"]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One row of the flow: in `state`, `event` makes the line do something, which leaves the call in `target`."""
+
+    state: State
+    event: str
+    does: Does
+    target: State
+
+
+FLOW: tuple[Rule, ...] = (
+    Rule("ringing", "call", "listen", "listening"),
+    Rule("listening", "answered", "listen", "listening"),  # the bot replied, and the talk goes on
+    Rule("listening", "repeat", "listen", "listening"),
+    Rule("listening", "manner", "listen", "listening"),  # another language, or slower
+    Rule("listening", "silence", "listen", "listening"),
+    Rule("listening", "no_match", "listen", "listening"),
+    Rule("listening", "give_up", "enqueue", "waiting"),  # one silence or no-match too many
+    Rule("listening", "person", "enqueue", "waiting"),  # 0, 人工, or the bot hands over
+    Rule("listening", "message", "record", "recording"),  # the bot asks for one
+    Rule("listening", "bot_down", "record", "recording"),
+    Rule("listening", "farewell", "hang_up", "over"),
+    Rule("listening", "nobody", "record", "recording"),  # a person is wanted, and none is there
+    Rule("waiting", "round", "wait", "waiting"),  # position, expected wait, music
+    Rule("waiting", "taken", "connect", "talking"),
+    Rule("waiting", "message", "record", "recording"),
+    Rule("waiting", "call_back", "hang_up", "over"),  # the place in the queue is kept
+    Rule("waiting", "too_long", "record", "recording"),
+    Rule("waiting", "nobody", "record", "recording"),
+    Rule("talking", "no_answer", "enqueue", "waiting"),  # the operator's telephone; the place is kept
+    Rule("talking", "transferred", "connect", "talking"),
+    Rule("talking", "nobody", "record", "recording"),
+    Rule("talking", "finished", "hang_up", "over"),
+    Rule("recording", "recorded", "hang_up", "over"),  # a case, with or without words
+    *(
+        Rule(state, "fault", "record", "recording")  # a webhook failed: the number's fallback URL
+        for state in ("ringing", "listening", "waiting", "talking")
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Next:
+    """What the line does next in a call: it says the prompts and listens, records, puts the caller into the queue, or
+    hangs up. `offers` are languages whose key is told, each in its own language."""
+
+    does: Does
+    prompts: tuple[str, ...] = ()
+    expects_digits: bool = False
+    offers: tuple[str, ...] = ()
+
+
+def what_follows(state: State, event: str) -> Rule:
+    """The row of the flow for this event. Raises KeyError for an event that can't happen in this state."""
+    for rule in FLOW:
+        if (rule.state, rule.event) == (state, event):
+            return rule
+    raise KeyError((state, event))
+
+
+def follow(event: str, *prompts: str, expects_digits: bool = False, offers: tuple[str, ...] = ()) -> Next:
+    """What the line does at `event` while it listens, and what it says then."""
+    return Next(what_follows("listening", event).does, prompts, expects_digits, offers)
+
 
 REPROMPTS = 2
 """Different reprompts for silence, and for no-match, before the line goes on to a person."""
@@ -21,6 +94,21 @@ PERSON_KEY = "0"
 REPEAT_KEY = "*"
 MESSAGE_KEY = "1"
 
+LANGUAGES = ("zh", "yue", "en")
+MANNER_KEYS = {"7": "slower", "8": "yue", "9": "en"}
+"""Keys that change how the line speaks, where they choose nothing else; once more changes it back."""
+
+MANNER_WORDS = {
+    "zh": re.compile(r"(讲|说|我说|我讲)?(普通话|国语|中文|汉语)|(speak |in )?(mandarin|chinese)"),
+    "yue": re.compile(r"(讲|说|我说|我讲)?(广东话|粤语|白话)|(speak |in )?cantonese"),
+    "en": re.compile(r"(讲|说|我说|我讲)?(英语|英文)|((can you |do you |i )?speak |in )?english"),
+    "slower": re.compile(
+        r"(你|能不能|可以|可不可以)*(说|讲)?(得)?太?(慢(一)?(点|些|啲)(说|讲)?|慢慢(说|讲)|快了)(吗|好吗)?"
+        r"|((can you |could you )?(speak|talk) )?(more )?slow(er|ly)|slow down|too fast"
+    ),
+}
+"""What callers say, and nothing else, who want the line to speak otherwise."""
+
 
 @dataclass(frozen=True)
 class Heard:
@@ -31,12 +119,13 @@ class Heard:
     digits: str = ""
 
 
-Intent = Literal["person", "repeat", "silence", "no_match", "say"]
+Intent = Literal["person", "repeat", "manner", "silence", "no_match", "say"]
 
 
 @dataclass(frozen=True)
 class Meaning:
-    """What the caller wants of the line; `text` is what is said to the bot for `say`."""
+    """What the caller wants of the line; `text` is what is said to the bot for `say`, and for `manner` a language or
+    `slower`."""
 
     intent: Intent
     text: str = ""
@@ -49,23 +138,37 @@ def understand(heard: Heard, last: Reply | None) -> Meaning:
     no-match, like speech that was recognised with too little confidence.
     """
     if heard.digits:
-        keys = heard.digits.rstrip("#")
-        if keys == PERSON_KEY:
-            return Meaning("person")
-        if keys == REPEAT_KEY:
-            return Meaning("repeat")
-        wants_number = last is not None and last.expects == "digits"
-        if last and last.choices and re.fullmatch(r"[1-9]", keys) and int(keys) <= len(last.choices):
-            return Meaning("say", last.choices[int(keys) - 1].label)
-        if wants_number and re.fullmatch(r"\d{3,20}", keys):
-            return Meaning("say", keys)
-        return Meaning("no_match")
+        return understand_keys(heard.digits.rstrip("#"), last)
     speech = heard.speech.strip()
     if not speech:
         return Meaning("silence")
     if heard.confidence < LOWEST_CONFIDENCE or not re.search(r"\w", speech):
         return Meaning("no_match")
-    return Meaning("say", speech)
+    manner = next((manner for manner, words in MANNER_WORDS.items() if words.fullmatch(plain(speech))), None)
+    return Meaning("manner", manner) if manner else Meaning("say", speech)
+
+
+def understand_keys(keys: str, last: Reply | None) -> Meaning:
+    """What keys mean: 0 and * always the same; then a choice of the last reply, the number that it asked for, or a
+    manner of speaking."""
+    if keys == PERSON_KEY:
+        return Meaning("person")
+    if keys == REPEAT_KEY:
+        return Meaning("repeat")
+    if last and last.choices and re.fullmatch(r"[1-9]", keys) and int(keys) <= len(last.choices):
+        return Meaning("say", last.choices[int(keys) - 1].label)
+    if last and last.expects == "digits" and re.fullmatch(r"\d{3,20}", keys):
+        return Meaning("say", keys)
+    if keys in MANNER_KEYS:
+        return Meaning("manner", MANNER_KEYS[keys])
+    return Meaning("no_match")
+
+
+def manner_after(wish: str, language: str, slow: bool) -> tuple[str, bool]:
+    """Language and slowness after a wish; the wish for what is already so takes it back."""
+    if wish == "slower":
+        return language, not slow
+    return ("zh" if wish == language else wish), slow
 
 
 def reprompt(kind: Literal["silence", "no_match"], times: int) -> str | None:
@@ -81,3 +184,13 @@ def confidence_of(value: str | None) -> float:
     except ValueError:
         return 1.0
     return number if 0.0 < number <= 1.0 else 1.0
+
+
+def draw() -> str:
+    """The flow as a state chart in Mermaid."""
+    rows = [f"    {rule.state} --> {rule.target}: {rule.event} / {rule.does}" for rule in FLOW]
+    return "\n".join(["stateDiagram-v2", "    [*] --> ringing", *rows, "    over --> [*]"])
+
+
+if __name__ == "__main__":
+    print(draw())

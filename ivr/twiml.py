@@ -1,52 +1,82 @@
 """TwiML: the documents that the line answers webhooks with, built by the twilio package.
 
-Voices and languages follow voice/twiml/say and voice/twiml/gather; every URL is absolute, under the public base URL.
+Voices and languages follow voice/twiml/say (text-to-speech) and voice/twiml/gather; every URL is absolute, under the public
+base URL.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
-from twilio.twiml.voice_response import Dial, Gather, VoiceResponse
+from twilio.twiml.voice_response import Dial, Gather, Say, VoiceResponse
 
-SPEECH_LANGUAGES = {"zh": "cmn-Hans-CN", "en": "en-US"}
-VOICE_LANGUAGES = {"zh": "cmn-CN", "en": "en-US"}
+from backend.settings import Settings
+from ivr.recognition import speech_hints
+
+SPEECH_LANGUAGES = {"zh": "cmn-Hans-CN", "yue": "yue-Hant-HK", "en": "en-US"}
+VOICE_LANGUAGES = {"zh": "cmn-CN", "yue": "yue-CN", "en": "en-US"}
 
 SILENCE_AFTER = 5
 """Seconds without a word or key before a <Gather> gives up."""
+SLOW_SILENCE_AFTER = 10
+SLOW_RATE = "80%"
+"""How fast the line speaks to those who asked it to speak slowly (<prosody rate>, voice/twiml/say/text-speech)."""
 LONGEST_MESSAGE = 180
 """Seconds of a recorded message."""
 SAY_LIMIT = 450
 """Characters of one <Say>: Twilio takes 4500 as sent, and a Chinese character is sent as nine (error 13521)."""
 
 
+def speaker(settings: Settings, language: str, slow: bool) -> "Speaker":
+    """How the line speaks in a call of this language (zh, yue, en)."""
+    voices = {"zh": settings.voice_zh, "yue": settings.voice_yue, "en": settings.voice_en}
+    return Speaker(language, voices, settings.base_url, slow, speech_hints(language))
+
+
 @dataclass(frozen=True)
 class Speaker:
     """How the line speaks in one call, and where its webhooks are."""
 
-    locale: str
-    voice: str
+    language: str  # zh, yue or en
+    voices: Mapping[str, str]  # by language
     base_url: str
-    hints: str = ""
+    slow: bool
+    hints: str
 
     def url(self, path: str) -> str:
         """The absolute address of a webhook or sound."""
         return f"{self.base_url}{path}"
 
-    def say_to(self, verb: VoiceResponse | Gather, text: str) -> None:
-        """Speak `text` inside `verb`, in as many <Say> as its length needs."""
+    def say_to(self, verb: VoiceResponse | Gather, text: str, language: str = "") -> None:
+        """Speak `text` inside `verb`, in as many <Say> as its length needs, slowly and with a pause after it where the
+        caller wants that; in the call's language, or another."""
+        language = language or self.language
         for begin in range(0, len(text), SAY_LIMIT):
-            verb.say(text[begin : begin + SAY_LIMIT], voice=self.voice, language=VOICE_LANGUAGES[self.locale])
+            part = text[begin : begin + SAY_LIMIT]
+            say = Say("" if self.slow else part, voice=self.voices[language], language=VOICE_LANGUAGES[language])
+            if self.slow:
+                say.prosody(part, rate=SLOW_RATE)
+            verb.append(say)
+        if self.slow:
+            verb.pause(length=1)
 
-    def listen(self, prompts: Sequence[str], step: int, expects_digits: bool = False) -> str:
-        """Say the prompts and listen for speech and keys; the caller may interrupt. The result goes to /ivr/turn."""
+    def listen(
+        self,
+        prompts: Sequence[str],
+        step: int,
+        expects_digits: bool = False,
+        offers: Mapping[str, str] = MappingProxyType({}),
+    ) -> str:
+        """Say the prompts, and each of the offers (language -> sentence) in its own language, and listen for speech and
+        keys; the caller may interrupt (bargeIn is true unless said otherwise). The result goes to /ivr/turn."""
         response = VoiceResponse()
         gather = Gather(
             input="speech dtmf",
             action=self.url(f"/ivr/turn?step={step}"),
             method="POST",
-            language=SPEECH_LANGUAGES[self.locale],
+            language=SPEECH_LANGUAGES[self.language],
             speech_timeout="auto",
-            timeout=SILENCE_AFTER,
+            timeout=SLOW_SILENCE_AFTER if self.slow else SILENCE_AFTER,
             action_on_empty_result=True,
             finish_on_key="#",
             hints=self.hints or None,
@@ -54,6 +84,8 @@ class Speaker:
         )
         for prompt in prompts:
             self.say_to(gather, prompt)
+        for language, offer in offers.items():
+            self.say_to(gather, offer, language)
         response.append(gather)
         return str(response)
 

@@ -68,7 +68,8 @@ def voice() -> Response:
     """A call comes in."""
     caller = request.form.get("From", "")
     known = caller if re.fullmatch(r"\+\d{5,15}", caller) else None
-    return once(lambda: Line(parts()).begin(request.form["CallSid"], known))
+    dialled = request.form.get("To", "")[:20]
+    return once(lambda: Line(parts()).begin(request.form["CallSid"], known, dialled))
 
 
 @blueprint.post("/turn")
@@ -80,7 +81,8 @@ def turn() -> Response:
         confidence=confidence_of(request.form.get("Confidence")),
         digits=request.form.get("Digits", ""),
     )
-    return twiml(Line(parts()).turn(request.form["CallSid"], step_of_request(), heard))
+    line, call_sid, step = Line(parts()), request.form["CallSid"], step_of_request()
+    return twiml(line.document(call_sid, line.turn(call_sid, step, heard), step + 1))
 
 
 @blueprint.post("/wait")
