@@ -11,7 +11,7 @@ from backend.settings import ROOT
 
 TRAIN = ROOT / "nlu_data" / "dialogue" / "nlu.yml"
 HELD_OUT = ROOT / "tests" / "bot" / "nlu_held_out.yml"
-TWINS = 0.6
+TWINS = 0.5
 """Share of common bigrams from which two sentences are taken for the same one in other clothes."""
 
 Example = tuple[str, str]
