@@ -1,32 +1,44 @@
 """The composition root: builds the Flask application, and is the only place that knows all parts."""
 
 import logging
+from functools import partial
 
 from flask import Flask, Response, jsonify, request
 from flask_babel import Babel
 from flask_login import LoginManager
-from flask_smorest import Api
 from flask_wtf.csrf import CSRFError, CSRFProtect
 from sqlalchemy import text
 from werkzeug.exceptions import HTTPException
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from backend.api import cases, conversations, knowledge
+from backend import outbox
+from backend.api import cases, conversations, knowledge, open311
+from backend.api.schemas import JsonApi
+from backend.cases.sweep import sweep
 from backend.chat import views as chat
 from backend.clock import Clock, utc_now
 from backend.console import views as console
+from backend.conversations.outcomes import recent_clicks
 from backend.database import Database
 from backend.errors import Refused
 from backend.jobs.queue import Jobs, jobs
+from backend.knowledge import gaps
 from backend.knowledge.embedding import make_embedder
 from backend.knowledge.service import Knowledge
 from backend.locale import COOKIE, current_locale
 from backend.parts import Parts, parts
 from backend.settings import Settings, load_settings
+from backend.webhooks import make_sender as make_webhook_sender
 from bot.catalogue import LOCALES
 from bot.client import Bot, RasaBot
+from ivr import outgoing
 from ivr import views as ivr
+from ivr.bridge import Switchboard
 from ivr.phone.views import make_phone_blueprint
+from ivr.provider import Provider
+from ivr.recovery import Recovery
+from ivr.texting import Texter
+from ivr.visits import Caller
 
 CONTENT_SECURITY_POLICY = (
     "default-src 'self'; img-src 'self' data:; style-src 'self'; script-src 'self'; "
@@ -52,17 +64,11 @@ def create_app(settings: Settings | None = None, bot: Bot | None = None, clock: 
         OPENAPI_VERSION="3.0.3",
         OPENAPI_URL_PREFIX="/api/v1",
         OPENAPI_JSON_PATH="openapi.json",
+        API_SPEC_OPTIONS={"components": {"securitySchemes": {"key": {"type": "http", "scheme": "bearer"}}}},
     )
-    database, embedder = Database(settings.database_url), make_embedder(settings)
-    app.extensions["parts"] = Parts(
-        settings=settings,
-        database=database,
-        clock=clock,
-        bot=bot or RasaBot(settings.rasa_url, settings.bot_token, settings.bot_timeout),
-        knowledge=Knowledge(database, embedder),
-        embedder=embedder,
-    )
-    app.extensions["jobs"] = Jobs(settings, database, clock, embedder)
+    shared = make_parts(settings, bot, clock)
+    app.extensions["parts"] = shared
+    app.extensions["jobs"] = make_jobs(shared)
     if settings.public_base_url:  # behind a proxy; without one these headers are anybody's
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=1, x_proto=1, x_host=1)  # type: ignore[method-assign]
     Babel(app, locale_selector=current_locale)
@@ -70,12 +76,15 @@ def create_app(settings: Settings | None = None, bot: Bot | None = None, clock: 
     logins = LoginManager(app)
     console.set_up_log_in(logins)
 
-    api = Api(app)
+    api = JsonApi(app)
     for machine in (conversations.blueprint, knowledge.blueprint, cases.blueprint):
         api.register_blueprint(machine)
         csrf.exempt(machine)
-    app.register_blueprint(ivr.blueprint)
-    csrf.exempt(ivr.blueprint)
+    for webhooks in (ivr.blueprint, outgoing.blueprint):
+        app.register_blueprint(webhooks)
+        csrf.exempt(webhooks)
+    app.register_blueprint(open311.blueprint)
+    csrf.exempt(open311.blueprint)
     app.register_blueprint(chat.blueprint)
     app.register_blueprint(console.blueprint)
     if settings.environment == "development":
@@ -90,6 +99,38 @@ def create_app(settings: Settings | None = None, bot: Bot | None = None, clock: 
     app.register_error_handler(Exception, tell_fault)
     app.after_request(protect)
     return app
+
+
+def make_parts(settings: Settings, bot: Bot | None, clock: Clock) -> Parts:
+    """What one process works with, web or worker."""
+    database, embedder = Database(settings.database_url), make_embedder(settings)
+    return Parts(
+        settings=settings,
+        database=database,
+        clock=clock,
+        bot=bot or RasaBot(settings.rasa_url, settings.bot_token, settings.bot_timeout),
+        knowledge=Knowledge(database, embedder, partial(recent_clicks, database, clock)),
+        embedder=embedder,
+        telephone=Switchboard(settings, database, clock, Provider(settings)),
+    )
+
+
+def make_jobs(shared: Parts) -> Jobs:
+    """The jobs of the line: the web process puts them into the queue, the worker does them."""
+    jobs = Jobs(shared.settings, shared.database, shared.clock, shared.embedder)
+    key, address = shared.settings.secret_key, shared.settings.base_url
+    jobs.every_minute("sweep_cases", lambda: sweep(shared.database, shared.clock, key, address))
+    if isinstance(shared.telephone, Switchboard):
+        shared.telephone.put = jobs.job("see_to_call", shared.telephone.work, again=3)
+        jobs.every_minute("sweep_calls", shared.telephone.sweep)
+        provider = shared.telephone.provider
+        webhook = make_webhook_sender(shared.database, shared.clock, shared.settings.webhook_networks)
+        senders = {"sms": Texter(shared, provider).send, "webhook": webhook}
+        jobs.every_minute("deliver", lambda: outbox.deliver(shared.database, shared.clock, senders))
+        jobs.every_minute("visit_citizens", Caller(shared, provider).work)
+        jobs.every_minute("fetch_recordings", Recovery(shared, provider).work)
+    jobs.every_minute("group_gaps", lambda: gaps.group_new(shared.database, shared.embedder, shared.clock()))
+    return jobs
 
 
 def health() -> tuple[Response, int]:

@@ -14,9 +14,10 @@ import yaml
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from backend.cases.learning import in_use, learn
 from backend.clock import utc_now
 from backend.database import Database
-from backend.directory.models import Agency, Category, Staff
+from backend.directory.models import Agency, Category, LegacyNumber, Staff
 from backend.directory.service import add_staff
 from backend.knowledge.content import content_of
 from backend.knowledge.embedding import Embedder, EmbeddingFailed, make_embedder, vectors
@@ -50,6 +51,7 @@ def load_starter(session: Session, settings: Settings, now: datetime) -> dict[st
     added = {
         "agencies": add_missing(session, Agency, list(agency_rows())),
         "categories": add_missing(session, Category, list(category_rows())),
+        "legacy numbers": add_missing(session, LegacyNumber, list(legacy_rows())),
         "articles": add_missing(session, Article, list(article_rows(now))),
         "staff": 0,
     }
@@ -114,19 +116,38 @@ def category_rows() -> Iterator[dict[str, Any]]:
         }
 
 
+def legacy_rows() -> Iterator[dict[str, Any]]:
+    """nlu_data/legacy_numbers.csv with the city's name filled into the greetings."""
+    for row in rows("legacy_numbers.csv"):
+        greetings = {name: text.format_map(facts()) for name, text in row.items() if name.startswith("greeting_")}
+        yield greetings | {
+            "number": row["number"],
+            "name": row["name"],
+            "category_code": row["category"] or None,
+            "agency_code": row["agency"] or None,
+            "basis": row["basis"],
+        }
+
+
+def facts() -> dict[str, str]:
+    """The city's facts, which fill what is loaded."""
+    found: dict[str, str] = yaml.safe_load((DATA / "city.yml").read_text(encoding="utf-8"))["facts"]
+    return found
+
+
 def article_rows(now: datetime) -> Iterator[dict[str, Any]]:
     """nlu_data/knowledge/*.yml with the facts of nlu_data/city.yml filled in; sample content counts as published."""
-    facts = yaml.safe_load((DATA / "city.yml").read_text(encoding="utf-8"))["facts"]
+    known = facts()
     for path in sorted((DATA / "knowledge").glob("*.yml")):
         for article in yaml.safe_load(path.read_text(encoding="utf-8")):
             filled = {
-                field: article[field].format_map(facts).strip()
+                field: article[field].format_map(known).strip()
                 for field in ("question", "question_en", "answer", "next_step", "speech", "answer_en")
             }
             yield filled | {
                 "id": article["id"],
                 "speech": spoken(filled["speech"]),  # the city's facts have digits
-                "variants": [variant.format_map(facts) for variant in article["variants"]],
+                "variants": [variant.format_map(known) for variant in article["variants"]],
                 "agency_code": article["agency"],
                 "category_code": article["category"],
                 "sources": article["sources"],
@@ -145,6 +166,11 @@ def main() -> None:
     embedder = make_embedder(settings)
     if embedder:
         make_vectors(database, embedder)
+    with database.read() as session:
+        has_learned = in_use(session) is not None
+    if not has_learned:
+        learn(database, embedder, utc_now())
+        print("派单建议已学习 / routing has learned")
 
 
 def make_vectors(database: Database, embedder: Embedder) -> None:

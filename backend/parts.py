@@ -1,10 +1,12 @@
-"""What the views of one process share: settings, record, clock, bot, knowledge and embedder, made once by app.py."""
+"""What the views of one process share: settings, record, clock, bot, knowledge, embedder and telephone, made once by
+app.py."""
 
 from dataclasses import dataclass
 
 from flask import current_app
 
 from backend.clock import Clock
+from backend.conversations.telephone import Telephone
 from backend.database import Database
 from backend.knowledge.embedding import Embedder
 from backend.knowledge.service import Knowledge
@@ -22,6 +24,7 @@ class Parts:
     bot: Bot
     knowledge: Knowledge
     embedder: Embedder | None
+    telephone: Telephone
 
 
 def parts() -> Parts:

@@ -36,6 +36,7 @@ class Settings(BaseSettings):
     api_port: int = Field(8001, description="the same application for the bot alone, loopback only")
     bot_port: int = Field(5005, description="Rasa, loopback only")
     actions_port: int = Field(5055, description="Rasa's action server, loopback only")
+    exchange_port: int = Field(8002, description="the practice exchange, loopback and development only")
     bot_url: str = Field("", description="where Rasa is, when not on this machine; empty: loopback and BOT_PORT")
     database_url: str = Field(
         f"sqlite:///{ROOT / 'var' / 'line.sqlite3'}", description="SQLite (one machine) or postgresql+psycopg://"
@@ -48,15 +49,43 @@ class Settings(BaseSettings):
     secret_key: str = Field(description="signs sessions and forms")
     api_token: str = Field(description="bearer token of the bot and of integrators for /api/v1")
     bot_token: str = Field(description="shared by the web process and Rasa, so that nobody else talks to Rasa")
-    twilio_auth_token: str = Field(description="the account's auth token: signs every webhook")
+    twilio_auth_token: str = Field(
+        description="the account's auth token: signs every webhook (Telnyx: its public key, SignalWire: the signing key)"
+    )
+    twilio_account_sid: str = Field("", description="the account that calls and sends; empty: nobody is called")
+    twilio_api_key: str = Field("", description="logs in to the REST API; empty: the account itself does")
+    twilio_api_secret: str = Field(
+        "", description="secret of TWILIO_API_KEY (Telnyx: the API key); empty: the auth token"
+    )
+    twilio_api_url: str = Field("", description="REST API of the telephone service, when not the provider's usual one")
+    telephone_provider: Literal["twilio", "telnyx", "signalwire", "somleng"] = Field(
+        "twilio", description="the telephone service: who signs webhooks and how its REST API is reached"
+    )
+    line_number: str = Field("", description="the line's own number, +86…: what it calls and sends text messages from")
+    calls_per_second: float = Field(1.0, description="how many calls a second the account may begin (Twilio: 1)")
+    calling_hours: str = Field(
+        "09:00-20:00", pattern=r"^\d\d:\d\d-\d\d:\d\d$", description="when citizens are called back, in China's time"
+    )
     console_password: str = Field("", description="first password of the sample staff; development only")
 
     bot_timeout: float = Field(8.0, description="seconds to wait for Rasa; Twilio gives up on a webhook after 15")
     voice_zh: str = Field("Polly.Zhiyu", description="Twilio <Say> voice for Mandarin")
     voice_yue: str = Field("Polly.Hiujin-Neural", description="Twilio <Say> voice for Cantonese")
     voice_en: str = Field("Polly.Joanna", description="Twilio <Say> voice for English")
+    conversation_mode: Literal["gather", "relay"] = Field(
+        "gather",
+        description="gather: a webhook a turn; relay: Twilio's ConversationRelay, a websocket and a thread a call",
+    )
+    call_recording: Literal["off", "notice", "consent"] = Field(
+        "off",
+        description="recording of talks with operators: never; always, and the caller is told; only if the caller agrees",
+    )
     queue_limit: int = Field(180, description="seconds a caller waits before the line offers to take a message itself")
     jurisdiction: str = Field("shandong", description="deadline profile, a key of nlu_data/deadlines.yml")
+
+    webhook_networks: str = Field(
+        "", description="private networks, such as 10.20.0.0/16, that webhooks may reach besides public https addresses"
+    )
 
     embedding: Literal["nano", "openai", "none"] = Field(
         "nano",

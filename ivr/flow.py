@@ -34,6 +34,7 @@ FLOW: tuple[Rule, ...] = (
     Rule("listening", "answered", "listen", "listening"),  # the bot replied, and the talk goes on
     Rule("listening", "repeat", "listen", "listening"),
     Rule("listening", "manner", "listen", "listening"),  # another language, or slower
+    Rule("listening", "text", "listen", "listening"),  # the last answer as a text message
     Rule("listening", "silence", "listen", "listening"),
     Rule("listening", "no_match", "listen", "listening"),
     Rule("listening", "give_up", "enqueue", "waiting"),  # one silence or no-match too many
@@ -97,6 +98,12 @@ MESSAGE_KEY = "1"
 LANGUAGES = ("zh", "yue", "en")
 MANNER_KEYS = {"7": "slower", "8": "yue", "9": "en"}
 """Keys that change how the line speaks, where they choose nothing else; once more changes it back."""
+TEXT_KEY = "6"
+TEXT_WORDS = re.compile(
+    r"(能不能|可以|可不可以|帮我|请)*(把)?(答案|答复|这个|刚才的|内容)?(发(个|条)?短信(给我)?|用?短信发(给我|过来)?|发到?我?手机(上|里)?)(吗|好吗|可以吗)?"
+    r"|(can you |please )*(text|sms) (it to )?me( the answer| that| it)?|send me (a text|an sms)"
+)
+"""What callers say who want the answer as a text message."""
 
 MANNER_WORDS = {
     "zh": re.compile(r"(讲|说|我说|我讲)?(普通话|国语|中文|汉语)|(speak |in )?(mandarin|chinese)"),
@@ -119,7 +126,7 @@ class Heard:
     digits: str = ""
 
 
-Intent = Literal["person", "repeat", "manner", "silence", "no_match", "say"]
+Intent = Literal["person", "repeat", "manner", "text", "silence", "no_match", "say"]
 
 
 @dataclass(frozen=True)
@@ -145,6 +152,8 @@ def understand(heard: Heard, last: Reply | None) -> Meaning:
     if heard.confidence < LOWEST_CONFIDENCE or not re.search(r"\w", speech):
         return Meaning("no_match")
     manner = next((manner for manner, words in MANNER_WORDS.items() if words.fullmatch(plain(speech))), None)
+    if TEXT_WORDS.fullmatch(plain(speech)):
+        return Meaning("text")
     return Meaning("manner", manner) if manner else Meaning("say", speech)
 
 
@@ -159,6 +168,8 @@ def understand_keys(keys: str, last: Reply | None) -> Meaning:
         return Meaning("say", last.choices[int(keys) - 1].label)
     if last and last.expects == "digits" and re.fullmatch(r"\d{3,20}", keys):
         return Meaning("say", keys)
+    if keys == TEXT_KEY:
+        return Meaning("text")
     if keys in MANNER_KEYS:
         return Meaning("manner", MANNER_KEYS[keys])
     return Meaning("no_match")

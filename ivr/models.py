@@ -3,9 +3,10 @@ wishes to be spoken to."""
 
 from datetime import datetime
 
-from sqlalchemy import ForeignKey, String, Text, false
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy import JSON, ForeignKey, Index, String, Text, false
+from sqlalchemy.orm import Mapped, mapped_column, relationship
 
+from backend.cases.models import Case
 from backend.database import Base, UtcDateTime
 
 
@@ -14,7 +15,7 @@ class Call(Base):
 
     __tablename__ = "calls"
 
-    sid: Mapped[str] = mapped_column(String(40), primary_key=True)
+    sid: Mapped[str] = mapped_column(String(100), primary_key=True)
     conversation_id: Mapped[str] = mapped_column(ForeignKey("conversations.id"), unique=True)
     language: Mapped[str] = mapped_column(String(5), default="zh", server_default="zh")  # spoken: zh, yue, en
     slow: Mapped[bool] = mapped_column(default=False, server_default=false())  # slower words, longer pauses
@@ -34,6 +35,7 @@ class CallerWish(Base):
     language: Mapped[str] = mapped_column(String(5), default="zh")
     slow: Mapped[bool] = mapped_column(default=False)
     no_calls_since: Mapped[datetime | None] = mapped_column(UtcDateTime)  # asked not to be called for return visits
+    no_texts_since: Mapped[datetime | None] = mapped_column(UtcDateTime)  # asked for no more text messages
 
 
 class CallStep(Base):
@@ -41,7 +43,39 @@ class CallStep(Base):
 
     __tablename__ = "call_steps"
 
-    call_sid: Mapped[str] = mapped_column(String(40), primary_key=True)
+    call_sid: Mapped[str] = mapped_column(String(100), primary_key=True)
     step: Mapped[str] = mapped_column(String(40), primary_key=True)
     claimed_at: Mapped[datetime] = mapped_column(UtcDateTime)
     twiml: Mapped[str | None] = mapped_column(Text)
+
+
+class VisitCall(Base):
+    """The telephone's part of one return visit: all tries to reach the citizen about one reply to their case, and what they
+    have answered so far. While it waits, `due_at` is the next try; while a call is under way (ringing, talking), when it is
+    given up if nothing more is heard of it."""
+
+    __tablename__ = "visit_calls"
+    __table_args__ = (Index("ix_visit_calls_due", "state", "due_at"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    key: Mapped[str] = mapped_column(String(40), unique=True)  # case number and how many replies it had
+    case_id: Mapped[int] = mapped_column(ForeignKey("cases.id"), index=True)
+    state: Mapped[str] = mapped_column(String(10), default="waiting")  # waiting, ringing, talking, answered, done
+    tries: Mapped[int] = mapped_column(default=0)
+    due_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    sid: Mapped[str | None] = mapped_column(String(100), unique=True)  # of the newest try's call
+    answered_by: Mapped[str | None] = mapped_column(String(30))  # human, machine_start …, unknown
+    outcome: Mapped[str | None] = mapped_column(String(20))  # how the newest try ended
+    answers: Mapped[dict[str, str]] = mapped_column(JSON, default=dict)
+    misses: Mapped[int] = mapped_column(default=0)  # times in a row that nothing was understood
+
+    case: Mapped[Case] = relationship()
+
+
+class Mark(Base):
+    """How far something that goes on in time has come, by its name."""
+
+    __tablename__ = "marks"
+
+    name: Mapped[str] = mapped_column(String(40), primary_key=True)
+    moment: Mapped[datetime] = mapped_column(UtcDateTime)

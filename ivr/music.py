@@ -11,13 +11,15 @@ RATE = 8000
 CHORDS = ((261.63, 329.63, 392.0), (220.0, 261.63, 329.63), (174.61, 220.0, 261.63), (196.0, 246.94, 293.66))
 """C, A minor, F, G: frequencies in hertz."""
 CHORD_SECONDS = 3.0
+PIECES = len(CHORDS)
+"""The queue plays the music in pieces of one chord each, so that it can look in between whether the caller is taken."""
 
 
 @cache
-def waiting_music() -> bytes:
-    """A WAV file of 12 seconds, mono, 16 bit, quiet enough to talk over."""
+def waiting_music(piece: int | None = None) -> bytes:
+    """A WAV file of 12 seconds, or one piece of it (from 0) of 3 seconds; mono, 16 bit, quiet enough to talk over."""
     samples = bytearray()
-    for chord in CHORDS:
+    for chord in CHORDS if piece is None else CHORDS[piece : piece + 1]:
         for index in range(int(RATE * CHORD_SECONDS)):
             moment = index / RATE
             swell = math.sin(math.pi * moment / CHORD_SECONDS)

@@ -1,35 +1,44 @@
 """The phone line's verbs, one for each webhook: a call comes in, a turn, the queue, an operator's telephone, a message,
 the end. Each returns TwiML and leaves everything that matters in the record, so that any process can do the next."""
 
-import re
 from dataclasses import dataclass
-from pathlib import Path
 
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
+from backend import outbox
 from backend.cases import service as cases
 from backend.cases.numbers import spoken
 from backend.cases.service import Actor, Filing
 from backend.cases.words import number_zh
 from backend.city import city_name
 from backend.conversations import service as conversations
+from backend.conversations.announcements import Announced, current
 from backend.conversations.models import Conversation
 from backend.conversations.rules import MESSAGE_LIMIT
-from backend.directory.service import operators_present
+from backend.directory.legacy import legacy_number, written
 from backend.parts import Parts
-from bot.catalogue import Catalogue
 from bot.client import BotUnavailable, Choice, Reply
-from bot.digits import said
 from bot.say import PHRASES
-from ivr.flow import LANGUAGES, MESSAGE_KEY, REPROMPTS, Heard, Meaning, Next, follow, manner_after, reprompt, understand
+from ivr.calls import find_call, in_groups, locale_of, prompt
+from ivr.flow import (
+    LANGUAGES,
+    REPROMPTS,
+    Heard,
+    Meaning,
+    Next,
+    follow,
+    manner_after,
+    reprompt,
+    understand,
+    what_follows,
+)
 from ivr.models import Call
+from ivr.queue import enter_queue
 from ivr.recognition import in_written_words
 from ivr.twiml import Speaker, speaker
 from ivr.wishes import remember_wish, wish_of
 
-PROMPTS = Catalogue(Path(__file__).with_name("prompts.yml"))
-QUEUE_NAME = "operators"
 FALLBACK_STEP = 100_000
 """The step after a failed webhook, whose own number is not known; no call gets so far."""
 
@@ -57,21 +66,43 @@ class Line:
         """How this call is spoken to."""
         return speaker(self.parts.settings, call.language, call.slow)
 
-    def begin(self, call_sid: str, caller: str | None, dialled: str) -> str:
-        """A call comes in: open its conversation, in the language that this number asked for before, and ask what the line
-        can do. What is to be announced comes first."""
-        now = self.parts.clock()
+    def answer(self, call_sid: str, caller: str | None, dialled: str) -> Speaker:
+        """A call comes in: open its conversation, in the language that this number asked for before, and note what was
+        dialled. Returns how the call is spoken to."""
         with self.parts.database.write() as session:
             call, conversation = self.find(session, call_sid, caller)
+            conversation.dialled = written(dialled)
             wish = wish_of(session, self.parts.settings, caller)
             if wish:
                 call.language, call.slow = wish.language, wish.slow
                 conversation.locale = locale_of(call.language)
-            greeting = prompt("greeting", call.language, city=city_name(call.language))
-            reply = Reply(greeting, greeting, choices=opening_choices(conversation.locale))
+        return self.voice(call)
+
+    def begin(self, call_sid: str, caller: str | None, dialled: str) -> Next:
+        """The call is answered: ask what the line can do, in the name of the old hotline if its number was dialled. What is
+        announced now comes first; languages are offered to a number that has not chosen one yet."""
+        language, now = self.answer(call_sid, caller, dialled).language, self.parts.clock()
+        with self.parts.database.write() as session:
+            _, conversation = self.find(session, call_sid)
+            announced = [announced_words(one, language) for one in current(session, now, "phone", language)]
+            greeting = old_greeting(session, dialled, language) or prompt(
+                "greeting", language, city=city_name(language)
+            )
+            words = "\n".join([*announced, greeting])
+            reply = Reply(words, words, choices=opening_choices(conversation.locale))
             conversations.record_reply(session, conversation, reply, now)
-        offers = () if wish else tuple(language for language in LANGUAGES if language != call.language)
-        return self.document(call_sid, Next("listen", (greeting,), offers=offers), step=1)
+            known = wish_of(session, self.parts.settings, caller) is not None
+        offers = () if known else tuple(other for other in LANGUAGES if other != language)
+        return Next(what_follows("ringing", "call").does, (*announced, greeting), offers=offers)
+
+    def resume(self, call_sid: str) -> Next:
+        """A call goes on after its stream has failed: with what was said last."""
+        with self.parts.database.write() as session:
+            call, conversation = self.find(session, call_sid)
+            last = conversations.last_reply(session, conversation.id)
+        said = last.speech if last else prompt("greeting", call.language, city=city_name(call.language))
+        digits = bool(last and last.expects == "digits")
+        return follow("repeat", prompt("stream_failed", call.language), said, expects_digits=digits)
 
     def turn(self, call_sid: str, step: int, heard: Heard) -> Next:
         """The caller said something, pressed keys, or did neither. A repeat of the step changes nothing and is answered
@@ -87,6 +118,8 @@ class Line:
             return follow("repeat", last.speech, expects_digits=wants_digits)
         if meaning.intent == "manner":
             return follow("manner", *self.in_new_manner(moment), expects_digits=wants_digits)
+        if meaning.intent == "text":
+            return follow("text", self.text_answer(moment, message_key), expects_digits=wants_digits)
         if meaning.intent in ("silence", "no_match"):
             key = reprompt("silence" if meaning.intent == "silence" else "no_match", moment.times)
             if key is None:
@@ -119,7 +152,7 @@ class Line:
     def document(self, call_sid: str, following: Next, step: int) -> str:
         """The TwiML that does what follows; what the caller does then comes as step `step`."""
         if following.does == "enqueue":
-            return self.to_person(call_sid, list(following.prompts), step)
+            return enter_queue(self.parts, call_sid, list(following.prompts), step)
         with self.parts.database.read() as session:
             voice = self.voice(session.get_one(Call, call_sid))
         if following.does == "record":
@@ -174,6 +207,20 @@ class Line:
             return [said, *([moment.last.speech] if moment.last else [])]
         return [prompt("language_changed", moment.language)]
 
+    def text_answer(self, moment: Moment, message_key: str) -> str:
+        """Send the last answer, whole and with its sources, as a text message; what the caller is told of it."""
+        with self.parts.database.write() as session:
+            conversation = conversations.get_conversation(session, moment.conversation_id)
+            answer = conversations.last_answer(session, moment.conversation_id)
+            if answer is None:
+                return prompt("nothing_to_text", moment.language)
+            if conversation.caller is None:
+                return prompt("text_where", moment.language)
+            outbox.put(
+                session, f"answer:{message_key}", "sms", conversation.caller, {"text": answer.text}, self.parts.clock()
+            )
+        return prompt("texted", moment.language)
+
     def without_bot(self, conversation_id: str, language: str) -> Reply:
         """The bot can't answer: what the caller is told, which asks for a message."""
         words = prompt("bot_down", language)
@@ -182,58 +229,6 @@ class Line:
             conversation = conversations.get_conversation(session, conversation_id)
             conversations.record_reply(session, conversation, reply, self.parts.clock())
         return reply
-
-    def to_person(self, call_sid: str, prompts: list[str], step: int) -> str:
-        """Put the caller into the queue; with no operator there, take a message at once."""
-        with self.parts.database.write() as session:
-            call, conversation = self.find(session, call_sid)
-            now = self.parts.clock()
-            somebody = operators_present(session, now) > 0
-            if somebody:
-                conversations.request_operator(session, conversation, now)
-        voice = self.voice(call)
-        if not somebody:
-            return voice.record([*prompts, prompt("no_operator", call.language)], step)
-        return voice.enqueue(prompts or [prompt("queued", call.language)], QUEUE_NAME, step)
-
-    def wait(self, call_sid: str, digits: str, waited: int) -> str:
-        """One round in the queue: leave it when an operator has taken the call, a message is preferred, or the wait is
-        longer than the line lets anybody wait (seconds)."""
-        with self.parts.database.write() as session:
-            call, conversation = self.find(session, call_sid)
-            place = conversations.position(session, conversation)
-            nobody = operators_present(session, self.parts.clock()) == 0
-            taken = conversation.state == "operator"
-        too_long = waited > self.parts.settings.queue_limit
-        if taken or digits == MESSAGE_KEY or too_long or nobody:
-            return self.voice(call).leave()
-        return self.voice(call).wait(prompt("position", call.language, position=place))
-
-    def left_queue(self, call_sid: str, step: int, result: str) -> str:
-        """The caller has left the queue: to the operator who took the call, or to leave a message."""
-        with self.parts.database.write() as session:
-            call, conversation = self.find(session, call_sid)
-            operator = conversation.operator if conversation.state == "operator" else None
-            telephone = operator.telephone if operator else None
-            if conversation.state == "waiting":
-                conversations.move(session, conversation, "leave", self.parts.clock())
-        voice = self.voice(call)
-        if result == "hangup":
-            return voice.end([])
-        if telephone:
-            return voice.dial(prompt("connecting", call.language), telephone, step + 1)
-        return voice.record([prompt("no_operator", call.language)], step + 1)
-
-    def dialled(self, call_sid: str, step: int, status: str) -> str:
-        """The operator's telephone was connected and has hung up, or it did not answer."""
-        with self.parts.database.write() as session:
-            call, conversation = self.find(session, call_sid)
-            if status != "completed" and conversation.state == "operator":
-                conversations.move(session, conversation, "hand_back", self.parts.clock())
-        voice = self.voice(call)
-        if status == "completed":
-            return voice.end([prompt("after_operator", call.language)])
-        return voice.record([prompt("operator_gone", call.language), prompt("no_operator", call.language)], step + 1)
 
     def recorded(self, call_sid: str, recording_url: str | None) -> str:
         """A message was left, or nothing was said: either way what the caller wanted becomes a case."""
@@ -275,35 +270,22 @@ class Line:
         """Apologise and take a message when not even the record can be reached; what comes of it is for the next step."""
         return speaker(self.parts.settings, "zh", False).record([prompt("fallback", "zh")], FALLBACK_STEP)
 
-    def ended(self, call_sid: str) -> None:
-        """The call is over: close its conversation."""
-        with self.parts.database.write() as session:
-            call = session.get(Call, call_sid)
-            if call and call.ended_at is None:
-                call.ended_at = self.parts.clock()
-                conversation = conversations.get_conversation(session, call.conversation_id)
-                conversations.close(session, conversation, self.parts.clock())
-
     def find(self, session: Session, call_sid: str, caller: str | None = None) -> tuple[Call, Conversation]:
         """The call and its conversation, begun now if this is the first webhook of the call that got here."""
-        call = session.get(Call, call_sid)
-        if call:
-            return call, conversations.get_conversation(session, call.conversation_id)
-        conversation, _ = conversations.open_conversation(session, "phone", "zh", self.parts.clock(), caller)
-        call = Call(sid=call_sid, conversation_id=conversation.id, silences=0, no_matches=0)
-        session.add(call)
-        session.flush()
-        return call, conversation
+        return find_call(session, self.parts.clock, call_sid, caller)
 
 
-def prompt(key: str, language: str, **facts: object) -> str:
-    """One prompt of the catalogue, as it is spoken in zh, yue or en."""
-    return PROMPTS.say(key, language, **facts).speech
+def old_greeting(session: Session, dialled: str, language: str) -> str:
+    """How the line answers to the number of a hotline that was merged into it; empty for all other numbers."""
+    number = legacy_number(session, dialled)
+    if number is None:
+        return ""
+    return {"en": number.greeting_en, "yue": number.greeting_yue}.get(language) or number.greeting_zh
 
 
-def locale_of(language: str) -> str:
-    """The language of the bot's replies in a call: what it writes in Chinese is read aloud in Mandarin or Cantonese."""
-    return "en" if language == "en" else "zh"
+def announced_words(one: Announced, language: str) -> str:
+    """An announcement as it is spoken; who calls about just that is told that they may hang up."""
+    return one.speech + (" " + prompt("announced_matter", language) if one.categories else "")
 
 
 def opening_choices(locale: str) -> tuple[Choice, ...]:
@@ -320,13 +302,3 @@ def keys_told(last: Reply | None, language: str) -> list[str]:
     ]
     told = [*choices, prompt("key_of_person", language)]
     return ["".join(told[begin : begin + 4]) for begin in range(0, len(told), 4)]
-
-
-def in_groups(digits: str, language: str) -> str:
-    """Digits as they are read back: in groups of three and four, like a telephone number."""
-    groups = re.findall(r"\d{1,4}", digits[3:]) if len(digits) == 11 else re.findall(r"\d{1,5}", digits)
-    if len(digits) == 11:
-        groups.insert(0, digits[:3])
-    if language == "en":
-        return ", ".join(" ".join(group) for group in groups)
-    return "，".join(said(group) for group in groups)

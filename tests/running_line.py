@@ -48,6 +48,7 @@ class RunningLine:
         self.folder = folder
         self.port, self.api_port = closed_port(), closed_port()
         self.bot_port, self.actions_port = closed_port(), closed_port()
+        self.exchange_port = closed_port()
         self.base_url = f"http://127.0.0.1:{self.port}"
         self.database_url = database_url or f"sqlite:///{folder / 'line.sqlite3'}"
         self.model = model or ROOT / "var" / "models"
@@ -58,6 +59,7 @@ class RunningLine:
             "PORT": str(self.port),
             "BOT_PORT": str(self.bot_port),
             "ACTIONS_PORT": str(self.actions_port),
+            "EXCHANGE_PORT": str(self.exchange_port),
             "BACKEND_URL": f"http://127.0.0.1:{self.api_port}",
             "DATABASE_URL": self.database_url,
             "BOT_DATABASE_URL": f"sqlite:///{folder / 'bot.sqlite3'}",
@@ -92,16 +94,17 @@ class RunningLine:
                 "--port",
                 str(self.actions_port),
             ],
-            "worker": [str(WEB_PYTHON), "-m", "backend.jobs.worker"],
+            "worker": [str(WEB_PYTHON), "-m", "backend.worker"],
             "web": self.gunicorn(self.port),
             "api": self.gunicorn(self.api_port),
+            "exchange": self.gunicorn(self.exchange_port, "ivr.phone.exchange:create_exchange()"),
         }
 
-    def gunicorn(self, port: int) -> list[str]:
-        """The web application at a port."""
+    def gunicorn(self, port: int, application: str = "backend.app:create_app()") -> list[str]:
+        """The web application, or the practice exchange, at a port."""
         return [
             *(str(WEB_PYTHON), "-m", "gunicorn", "--bind", f"127.0.0.1:{port}", "--no-control-socket"),
-            *("--worker-class", "gthread", "--threads", "32", "--keep-alive", "30", "backend.app:create_app()"),
+            *("--worker-class", "gthread", "--threads", "32", "--keep-alive", "30", application),
         ]
 
     def __enter__(self) -> Self:

@@ -11,7 +11,7 @@ from bot.catalogue import LOCALES, Catalogue
 
 CATALOGUES = sorted(
     path
-    for path in [*ROOT.glob("backend/**/*.yml"), *ROOT.glob("bot/phrases.yml"), *ROOT.glob("ivr/prompts.yml")]
+    for path in [*ROOT.glob("backend/**/*.yml"), *ROOT.glob("bot/phrases.yml"), *ROOT.glob("ivr/*.yml")]
     if "setup" not in path.parts
 )
 

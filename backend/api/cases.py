@@ -4,7 +4,7 @@ from typing import Any
 
 from flask_smorest import Blueprint
 
-from backend.api.access import with_api_token
+from backend.api.access import caller, wants
 from backend.api.schemas import ActIn, CaseIn, CaseOut, CaseStateIn, CaseStateOut
 from backend.cases import service
 from backend.cases.models import Case
@@ -23,6 +23,7 @@ def case_json(case: Case) -> dict[str, Any]:
     return {
         "number": case.number,
         "number_spoken": spoken(case.number, case.locale),
+        "version": case.version,
         "state": case.state,
         "what": case.what,
         "place": case.place,
@@ -39,7 +40,7 @@ def case_json(case: Case) -> dict[str, Any]:
 
 
 @blueprint.post("")
-@with_api_token
+@wants("cases:file")
 @blueprint.arguments(CaseIn)
 @blueprint.response(201, CaseOut)
 def file_case(body: dict[str, Any]) -> dict[str, Any]:
@@ -60,26 +61,29 @@ def file_case(body: dict[str, Any]) -> dict[str, Any]:
             conversation_id=conversation.id if conversation else None,
             key=body["key"],
         )
-        actor = Actor("bot" if conversation else "citizen")
+        actor = Actor("bot" if conversation else "citizen", system=caller().name)
         case = service.file_case(session, shared.knowledge, filing, actor, shared.clock(), shared.settings.jurisdiction)
         return case_json(case)
 
 
 @blueprint.get("/<number>")
-@with_api_token
+@wants("cases:read")
 @blueprint.response(200, CaseOut)
 def get_case(number: str) -> dict[str, Any]:
-    """One case by its number."""
+    """One case by its number; with an agency's key one of that agency's."""
     with parts().database.read() as session:
-        return case_json(service.get_case(session, number))
+        case = service.get_case(session, number)
+        if caller().agency_code not in (None, case.agency_code):
+            raise Refused("case_not_found", 404)
+        return case_json(case)
 
 
 @blueprint.post("/<number>/state")
-@with_api_token
 @blueprint.arguments(CaseStateIn)
 @blueprint.response(200, CaseStateOut)
 def case_state(body: dict[str, Any], number: str) -> dict[str, Any]:
-    """Where a case stands, for a citizen who knows the last four digits of its telephone."""
+    """Where a case stands, for a citizen who knows the last four digits of its telephone. This needs no key: whoever tries
+    digits is stopped after a few."""
     shared, locale = parts(), body["locale"]
     with shared.database.write() as session:
         case = service.look_up(session, number, body["last_digits"], shared.clock())
@@ -96,12 +100,15 @@ def case_state(body: dict[str, Any], number: str) -> dict[str, Any]:
 
 
 @blueprint.post("/<number>/acts/<act>")
-@with_api_token
+@wants("cases:act")
 @blueprint.arguments(ActIn)
 @blueprint.response(200, CaseOut)
 def act_on_case(body: dict[str, Any], number: str, act: str) -> dict[str, Any]:
-    """Do one act of the case's life (accept, dispatch, answer, visit, close …) as the city's dispatching system."""
-    shared = parts()
+    """Do one act of the case's life: with an agency's key as that agency (sign, reply …), else as the city's dispatching
+    (accept, dispatch, close …). With the `version` that the case had when it was looked at, 409 if it has changed since."""
+    shared, seen = parts(), body.pop("version")
     with shared.database.write() as session:
-        case = service.act_on(session, number, act, Actor("dispatcher"), body, shared.clock())
+        if seen is not None and service.get_case(session, number).version != seen:
+            raise Refused("case_changed", 409)
+        case = service.act_on(session, number, act, caller().actor, body, shared.clock())
         return case_json(case)

@@ -4,7 +4,7 @@ from typing import Any
 
 from flask_smorest import Blueprint
 
-from backend.api.access import conversation_token, with_api_token
+from backend.api.access import conversation_token, wants
 from backend.api.schemas import (
     AnswerIn,
     ConversationIn,
@@ -12,6 +12,7 @@ from backend.api.schemas import (
     FeedbackIn,
     MessageIn,
     MessageOut,
+    ReplyOut,
     TurnsIn,
     TurnsOut,
 )
@@ -70,8 +71,9 @@ def turns(query: dict[str, Any], conversation_id: str) -> dict[str, Any]:
 
 
 @blueprint.post("/<conversation_id>/answer")
-@with_api_token
+@wants("bot")
 @blueprint.arguments(AnswerIn)
+@blueprint.alt_response(200, schema=ReplyOut)
 def answer(body: dict[str, Any], conversation_id: str) -> dict[str, Any]:
     """For the bot: the reply to a citizen's question, as bot/client.py's contract has it."""
     if not (body["question"] or body["article"]):
@@ -86,8 +88,9 @@ def answer(body: dict[str, Any], conversation_id: str) -> dict[str, Any]:
 
 
 @blueprint.post("/<conversation_id>/feedback")
-@with_api_token
+@wants("bot")
 @blueprint.arguments(FeedbackIn)
+@blueprint.alt_response(200, schema=ReplyOut)
 def feedback(body: dict[str, Any], conversation_id: str) -> dict[str, Any]:
     """For the bot: the reply to whether the last answer helped."""
     shared = parts()

@@ -4,8 +4,8 @@ from typing import Any
 
 from flask_smorest import Blueprint
 
-from backend.api.access import with_api_token
-from backend.api.schemas import AssistIn, FoundOut, SearchIn, SuggestionOut
+from backend.api.access import wants
+from backend.api.schemas import AssistIn, ErrorOut, FoundOut, SearchIn, SuggestionOut
 from backend.conversations.answers import answer_text
 from backend.conversations.assist import assist, snippet
 from backend.conversations.service import get_conversation
@@ -27,11 +27,11 @@ def search(query: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 @blueprint.get("/assist")
-@with_api_token
+@wants("knowledge:assist")
 @blueprint.arguments(AssistIn, location="query")
 @blueprint.response(200, SuggestionOut(many=True))
-@blueprint.alt_response(401, description="without the bearer token")
-@blueprint.alt_response(404, description="no such conversation")
+@blueprint.alt_response(401, schema=ErrorOut, description="without a key")
+@blueprint.alt_response(404, schema=ErrorOut, description="no such conversation")
 def suggest(query: dict[str, Any]) -> list[dict[str, Any]]:
     """The same search for an operator's words as they are typed, complete or not; with a `conversation` in its context.
     404 when there is no such conversation."""

@@ -1,8 +1,22 @@
 """The shapes of the JSON API, from which its OpenAPI description is made."""
 
+from flask_smorest import Api
 from marshmallow import Schema, fields, validate
 
 from backend.conversations.rules import MESSAGE_LIMIT
+
+
+class ErrorOut(Schema):
+    """Any refusal: a code for programs, and the sentence in the language asked for (header X-Locale: zh, en)."""
+
+    code = fields.String(required=True)
+    message = fields.String(required=True)
+
+
+class JsonApi(Api):  # type: ignore[misc]  # flask-smorest has no types
+    """The API with its description; every refusal looks like ErrorOut."""
+
+    ERROR_SCHEMA = ErrorOut
 
 
 class ChoiceOut(Schema):
@@ -159,6 +173,7 @@ class CaseOut(Schema):
 
     number = fields.String(required=True)
     number_spoken = fields.String(required=True)
+    version = fields.Integer(required=True)
     state = fields.String(required=True)
     what = fields.String(required=True)
     place = fields.String(required=True)
@@ -192,8 +207,10 @@ class CaseStateOut(Schema):
 
 
 class ActIn(Schema):
-    """What an act needs, by the table of the case's life: note, agency, and the answers of a return visit."""
+    """What an act needs, by the table of the case's life: note, agency, and the answers of a return visit. `version` is that
+    of the case as it was when this was decided."""
 
+    version = fields.Integer(load_default=None, allow_none=True, validate=validate.Range(min=1, max=2**31 - 1))
     note = fields.String(load_default="", validate=validate.Length(max=4000))
     agency = fields.String(load_default="", validate=validate.Length(max=40))
     contacted = fields.String(load_default="", validate=validate.OneOf(["", "yes", "no"]))

@@ -4,25 +4,38 @@ same transaction."""
 import re
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import phonenumbers
-from sqlalchemy import select, update
+from sqlalchemy import ColumnElement, and_, false, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, selectinload
 from sqlalchemy.orm.exc import StaleDataError
 
-from backend.cases.deadlines import due_at
-from backend.cases.models import Case, CaseCounter, CaseEvent
+from backend.cases.city_deadlines import deadlines
+from backend.cases.deadlines import Deadlines
+from backend.cases.effects import EFFECTS, Change, nothing
+from backend.cases.models import Case, CaseCounter, CaseEvent, CoHandler, IdentityAccess, Repeat
 from backend.cases.numbers import NumberRefused, make_number, parse_number
-from backend.cases.routing import Proposal, propose, without_places
-from backend.cases.rules import Refusal, decide
+from backend.cases.routing import LINE_AGENCY, SURE_ENOUGH, Proposal, propose, route
+from backend.cases.rules import FINAL_STATES, OPEN_STATES, Refusal, Situation, decide
+from backend.cases.sameness import is_same_matter
+from backend.cases.visits import read_answers
+from backend.cases.words import MESSAGES, day_words, pause_reason
+from backend.city import city_name
 from backend.clock import local
-from backend.directory.models import Agency, Staff
+from backend.conversations.models import Conversation
+from backend.directory.legacy import legacy_number
+from backend.directory.models import Agency, Category, Staff
 from backend.errors import Refused
 from backend.knowledge.service import Knowledge
+from backend.outbox import put
+from backend.webhooks import publish
+
+NOT_FOR_AGENCIES = ("filed", "accepted", "declined", "withdrawn", "transferred", "merged")
+"""States in which a case's agency is only proposed, or never came to it."""
 
 LOOKUPS_BEFORE_PAUSE = 5
 PAUSE_AFTER_WRONG_LOOKUPS = timedelta(hours=1)
@@ -42,6 +55,10 @@ class Filing:
     conversation_id: str | None = None
     recording_url: str | None = None
     key: str | None = None
+    category: str | None = None  # where whoever files has chosen one
+    confidential: bool = False  # no agency may learn who it was
+    kind: str = "request"  # a key of rules.KINDS
+    urgency: str = "normal"  # a key of rules.URGENCIES
 
 
 @dataclass(frozen=True)
@@ -50,22 +67,38 @@ class Actor:
 
     role: str
     staff: Staff | None = None
+    agency_code: str | None = None  # of an agency's own system, which acts without a person
+    system: str = ""  # the name of that system, for the history
+
+    @property
+    def agency(self) -> str | None:
+        """The agency that this is somebody or something of."""
+        return self.staff.agency_code if self.staff else self.agency_code
 
 
 def file_case(
     session: Session, knowledge: Knowledge, filing: Filing, actor: Actor, now: datetime, jurisdiction: str
 ) -> Case:
-    """File a case: number, proposal, deadline, first row of its history. The same `key` gives the same case.
+    """File a case: number, proposal, deadline, first row of its history. The same `key` gives the same case, and what
+    the same citizen has reported already is joined to their open case (并单) and not counted twice.
 
     Raises Refused when nothing is reported.
     """
     if filing.key:
-        filed = session.scalar(select(Case).where(Case.filing_key == filing.key))
+        filed = session.scalar(select(Case).where(Case.filing_key == filing.key)) or session.scalar(
+            select(Case).join(Repeat, Repeat.case_id == Case.id).where(Repeat.filing_key == filing.key)
+        )
         if filed:
             return filed
     if not filing.what.strip():
         raise Refused("what_missing")
+    same = open_case_of(session, filing)
+    if same:
+        return join(session, same, filing, actor, now)
     proposal = propose_for(session, knowledge, filing, now)
+    if filing.category and filing.category != proposal.category:
+        proposal = propose_in(session, filing.category, filing)
+    due = deadlines(session, jurisdiction)
     case = Case(
         number=next_number(session, now),
         state="filed",
@@ -77,25 +110,82 @@ def file_case(
         place=filing.place.strip(),
         since=filing.since.strip(),
         contact=filing.contact,
+        confidential=filing.confidential,
         recording_url=filing.recording_url,
+        kind=filing.kind,
+        urgency=filing.urgency,
         category_code=proposal.category,
         agency_code=proposal.agency,
         certainty=proposal.certainty,
         filed_at=now,
-        due_at=due_at(now, proposal.category, jurisdiction),
+        profile=jurisdiction,
+        step_since=now,
+        due_at=due.reply_due(now, filing.urgency, filing.kind, proposal.category),
     )
+    begin_step(case, due, now)
     session.add(case)
     session.flush()
-    append(session, case, "file", None, "filed", actor, {"proposal": proposal.agency}, now)
+    append(session, case, "file", None, "filed", actor, proposal.details(), now)
+    tell_citizen(session, case, "filed", {}, now)
+    return case
+
+
+def open_case_of(session: Session, filing: Filing) -> Case | None:
+    """The open case of the same citizen about the same matter at the same place. None for nobody's, and for a recorded
+    message, whose matter only a listener knows."""
+    if not filing.contact or filing.recording_url:
+        return None
+    theirs = select(Case).where(Case.contact == filing.contact, Case.state.in_(OPEN_STATES)).order_by(Case.id)
+    return next(
+        (
+            case
+            for case in session.scalars(theirs.options(selectinload(Case.history)))
+            if is_same_matter((case.what, case.place), (filing.what, filing.place))
+        ),
+        None,
+    )
+
+
+def join(session: Session, case: Case, filing: Filing, actor: Actor, now: datetime) -> Case:
+    """并单: keep what was filed again with the open case."""
+    session.add(
+        Repeat(
+            case_id=case.id,
+            filing_key=filing.key,
+            conversation_id=filing.conversation_id,
+            channel=filing.channel,
+            what=filing.what.strip(),
+            filed_at=now,
+        )
+    )
+    case.repeats += 1
+    append(session, case, "add", case.state, case.state, actor, {"note": filing.what.strip(), "repeat": True}, now)
+    tell_citizen(session, case, "repeated", {}, now)
     return case
 
 
 def propose_for(session: Session, knowledge: Knowledge, filing: Filing, now: datetime) -> Proposal:
-    """The category and agency that this filing seems to belong to."""
-    known = list(session.scalars(select(Agency)))
-    found = knowledge.search(session, without_places(filing.what, known), now, limit=1)
-    nearest = (found.articles[0][0].category_code, found.articles[0][0].agency_code) if found.articles else None
-    return propose(nearest, found.first_is_right, filing.place + filing.what, known)
+    """The category and agency that this filing seems to belong to. Where its words say too little, the old hotline that was
+    dialled says something."""
+    proposal = route(session, knowledge, filing.what, filing.place, now)
+    if proposal.certainty >= SURE_ENOUGH or not filing.conversation_id:
+        return proposal
+    dialled = session.scalar(select(Conversation.dialled).where(Conversation.id == filing.conversation_id))
+    old = legacy_number(session, dialled or "")
+    if old is None or not (old.category_code and old.agency_code):
+        return proposal
+    nearest = (old.category_code, old.agency_code)
+    at_place = propose(nearest, 1.0, filing.place + filing.what, session.scalars(select(Agency)))
+    return replace(proposal, category=at_place.category, agency=at_place.agency, by="number")
+
+
+def propose_in(session: Session, category_code: str, filing: Filing) -> Proposal:
+    """The category that whoever files has chosen, and its agency at this place. The text says otherwise or nothing, so how
+    sure that is nobody knows: a dispatcher looks."""
+    category = session.get_one(Category, category_code)
+    nearest = (category.code, category.agency_code or LINE_AGENCY)
+    chosen = propose(nearest, 1.0, filing.place + filing.what, session.scalars(select(Agency)))
+    return replace(chosen, certainty=0.0)
 
 
 def next_number(session: Session, now: datetime) -> str:
@@ -113,27 +203,124 @@ def next_number(session: Session, now: datetime) -> str:
 
 
 def act_on(session: Session, number: str, act: str, actor: Actor, details: Mapping[str, Any], now: datetime) -> Case:
-    """Do `act` to the case, if the table allows it. Raises Refused with the reason otherwise, and when somebody else
-    changed the case meanwhile (409)."""
+    """Do `act` to the case, if the table allows it: the row of its history, what follows from it, and what the citizen is
+    told, all in this transaction.
+
+    Raises Refused with the reason otherwise, and when somebody else changed the case meanwhile (409).
+    """
     case = get_case(session, number)
-    if actor.role == "agency" and (actor.staff is None or actor.staff.agency_code != case.agency_code):
-        raise Refused("not_allowed", 403)
-    history = tuple((event.act, event.details) for event in case.history)
-    target = decide(case.state, act, actor.role, details, history)
-    if isinstance(target, Refusal):
-        raise Refused(target.code, 409, **target.facts)
-    kept = {name: value for name, value in details.items() if value not in (None, "")}
-    if act == "dispatch":
-        if session.get(Agency, details["agency"]) is None:
-            raise Refused("unknown_agency", agency=details["agency"])
-        case.agency_code = details["agency"]
-    before, case.state = case.state, target
+    role = role_for(case, actor)
+    given = read_answers(details) if act == "visit" else dict(details)
+    rule = decide(situation(session, case, now), act, role, given)
+    if isinstance(rule, Refusal):
+        raise Refused(rule.code, 409, **rule.facts)
+    kept = {name: value for name, value in given.items() if value not in (None, "")}
+    if actor.system:
+        kept["system"] = actor.system
+    due = deadlines(session, case.profile)
+    before, reply_due = case.state, case.due_at
+    change = Change(session, case, due, role, actor.staff.id if actor.staff else None, kept, now)
     try:
-        append(session, case, act, before, target, actor, kept, now)
+        EFFECTS.get(act, nothing)(change)
+        case.state = rule.target
+        if case.state != before or act == "order":
+            begin_step(case, due, now)
+        elif case.due_at != reply_due:
+            case.step_due_at = due.step_due(case.state, case.step_since, case.due_at)
+            case.mark, case.next_mark_at = "", due.next_mark(case.step_since, case.step_due_at, now)
+        append(session, case, act, before, rule.target, replace(actor, role=role), kept, now)
     except (StaleDataError, IntegrityError) as error:  # somebody else's act was committed first
         raise Refused("case_changed", 409) from error
+    if rule.tells:
+        tell_citizen(session, case, rule.tells, kept, now)
     session.refresh(case)
     return case
+
+
+def role_for(case: Case, actor: Actor) -> str:
+    """As what somebody acts on this case: an agency as the case's own or as a co-handler. Raises Refused (403) otherwise."""
+    if actor.role != "agency" or actor.agency == case.agency_code:
+        return actor.role
+    if actor.agency in {helper.agency_code for helper in case.co_handlers}:
+        return "co_handler"
+    raise Refused("not_allowed", 403)
+
+
+def situation(session: Session, case: Case, now: datetime) -> Situation:
+    """What the conditions of the table look at."""
+    due = deadlines(session, case.profile)
+    sent_back_until = due.after(case.step_since, due.profile.send_back) if case.state == "dispatched" else None
+    return Situation(
+        state=case.state,
+        past=tuple((event.act, event.details) for event in case.history),
+        agency=case.agency_code,
+        now=now,
+        due_at=case.due_at,
+        send_back_until=sent_back_until,
+        unanswered_from=unanswered_from(case, due),
+    )
+
+
+def citizens_situation(case: Case, now: datetime) -> Situation:
+    """The same as far as a citizen's acts depend on it, which know no limits of time."""
+    past = tuple((event.act, event.details) for event in case.history)
+    return Situation(case.state, past, case.agency_code, now, case.due_at)
+
+
+def words_today(session: Session, number: str, now: datetime) -> int:
+    """How often the citizen has added words to the case in the last 24 hours."""
+    since = now - timedelta(hours=24)
+    events = get_case(session, number).history
+    return sum(event.act == "add" and event.role == "citizen" and event.acted_at > since for event in events)
+
+
+def unanswered_from(case: Case, due: Deadlines) -> datetime | None:
+    """From when a case that was answered may end without the citizen's word: so many days after the last of so many tries to
+    reach them, or, where nobody left a telephone, after the reply. None: they are still being asked."""
+    if case.state != "replied":
+        return None
+    tries = [
+        event.acted_at for event in case.history if event.act == "not_reached" and event.acted_at >= case.step_since
+    ]
+    if case.contact is None:
+        return due.after(case.step_since, due.profile.unanswered)
+    return due.after(tries[-1], due.profile.unanswered) if len(tries) >= due.profile.visit_tries else None
+
+
+def begin_step(case: Case, due: Deadlines, now: datetime) -> None:
+    """The case comes into its state: from now on, and until when, it is somebody's turn."""
+    case.step_since, case.mark = now, ""
+    if case.state in FINAL_STATES:
+        case.step_due_at = case.next_mark_at = None
+        return
+    case.step_due_at = due.step_due(case.state, now, case.due_at)
+    case.next_mark_at = due.next_mark(now, case.step_due_at, now)
+
+
+def tell_citizen(session: Session, case: Case, key: str, details: Mapping[str, Any], now: datetime) -> None:
+    """Put into the outbox what the citizen is told, once for each row of the history; who left no mobile number is told when
+    they ask."""
+    if case.contact is None or not is_mobile(case.contact):
+        return
+    text = citizen_words(session, case, key, details)
+    put(session, f"case:{case.number}:{len(case.history)}:{key}", "sms", case.contact, {"text": text}, now)
+
+
+def citizen_words(session: Session, case: Case, key: str, details: Mapping[str, Any]) -> str:
+    """The sentence of messages.yml for this case."""
+    agency = session.get_one(Agency, case.agency_code).name
+    reason = details.get("reason", "")
+    facts = {
+        "city": city_name(case.locale),
+        "number": case.number,
+        "due": day_words(case.due_at, case.locale),
+        "agency": agency,
+        "note": details.get("note", ""),
+        "into": details.get("into", ""),
+        "reason": pause_reason(reason, case.locale) if reason else "",
+        "route": MESSAGES.words(f"route_{details['route']}", case.locale) if "route" in details else "",
+    }
+    return MESSAGES.say(key, case.locale, **facts).text
 
 
 def append(
@@ -161,6 +348,8 @@ def append(
         )
     )
     session.flush()
+    told = {"number": case.number, "act": act, "state": after, "agency": case.agency_code, "version": case.version}
+    publish(session, f"{case.number}:{len(case.history)}", f"case.{act}", told, [case.agency_code], now)
 
 
 def get_case(session: Session, number: str) -> Case:
@@ -198,14 +387,48 @@ def look_up(session: Session, number: str, last_digits: str, now: datetime) -> C
     return None
 
 
+def awaiting_visit(session: Session, now: datetime, limit: int = 500) -> list[Case]:
+    """The cases whose citizen is still to be asked by telephone whether it is solved, longest waiting first."""
+    query = select(Case).where(to_be_asked(session)).order_by(Case.step_due_at, Case.id)
+    return list(session.scalars(query.limit(limit)))
+
+
+def to_be_asked(session: Session) -> ColumnElement[bool]:
+    """Whose citizen is still to be asked by telephone: answered, with a contact, and not yet tried so often that only the
+    link is left."""
+    profiles = session.scalars(select(Case.profile).where(Case.state == "replied").distinct())
+    tries = {profile: deadlines(session, profile).profile.visit_tries for profile in profiles}
+    left = [and_(Case.profile == profile, Case.visit_tries < most) for profile, most in tries.items()]
+    return and_(Case.state == "replied", Case.contact.is_not(None), or_(false(), *left))
+
+
+def cases_of(agency_code: str) -> ColumnElement[bool]:
+    """What an agency may see: what was sent to it, what it still answers for, and what it was asked to help with."""
+    helped = select(CoHandler.case_id).where(CoHandler.agency_code == agency_code)
+    return or_(
+        and_(Case.agency_code == agency_code, Case.state.not_in(NOT_FOR_AGENCIES)),
+        Case.responsible_code == agency_code,
+        Case.id.in_(helped),
+    )
+
+
 def newest_cases(session: Session, limit: int = 100, agency_code: str | None = None) -> list[Case]:
-    """The newest cases, all or one agency's, for the console's list."""
+    """The newest cases, all or those that one agency may see, for the console's list."""
     query = select(Case).options(selectinload(Case.agency), selectinload(Case.category)).order_by(Case.id.desc())
     if agency_code:
-        query = query.where(
-            Case.agency_code == agency_code, Case.state.not_in(("filed", "accepted", "declined", "withdrawn"))
-        )
+        query = query.where(cases_of(agency_code))
     return list(session.scalars(query.limit(limit)))
+
+
+def look_at_identity(session: Session, case: Case, staff: Staff, reason: str, now: datetime) -> str | None:
+    """The citizen's telephone, and a row of who looked at it and why. An agency never learns who a confidential citizen is:
+    Refused (403)."""
+    if case.confidential and staff.role == "agency":
+        raise Refused("identity_protected", 403)
+    if case.confidential and not reason:
+        raise Refused("reason_missing")
+    session.add(IdentityAccess(case_id=case.id, staff_id=staff.id, reason=reason[:300], looked_at=now))
+    return case.contact
 
 
 def contact_number(text: str | None) -> str | None:
@@ -219,3 +442,9 @@ def contact_number(text: str | None) -> str | None:
     if not phonenumbers.is_possible_number(number):
         raise Refused("bad_contact")
     return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+
+
+def is_mobile(number: str) -> bool:
+    """Whether an SMS can reach this number (E.164)."""
+    kind = phonenumbers.number_type(phonenumbers.parse(number))
+    return kind in (phonenumbers.PhoneNumberType.MOBILE, phonenumbers.PhoneNumberType.FIXED_LINE_OR_MOBILE)

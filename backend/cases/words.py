@@ -1,21 +1,38 @@
 """How a case is told to a citizen: state, day and answer in their language. Pure."""
 
 from datetime import datetime
+from pathlib import Path
 
 from backend.cases.models import Case
-from backend.cases.rules import STATES
+from backend.cases.rules import PAUSE_REASONS, STATES
 from backend.clock import local
+from bot.catalogue import Catalogue
+
+MESSAGES = Catalogue(Path(__file__).with_name("messages.yml"))
+"""What citizens and the staff are told by SMS."""
 
 STATES_EN = {
     "filed": "filed",
     "accepted": "accepted",
     "dispatched": "sent to the agency",
+    "disputed": "being assigned to another agency",
     "signed": "being worked on",
+    "paused": "on hold",
+    "redo": "being done again",
+    "supervised": "under supervision",
+    "transferred": "passed to the proper authority",
+    "merged": "joined to your earlier case",
     "replied": "answered",
     "visited": "answered and checked with you",
     "closed": "closed",
     "declined": "not accepted",
     "withdrawn": "withdrawn",
+}
+PAUSE_REASONS_EN = {
+    "citizen": "waiting for papers or help from you",
+    "procedure": "a court, arbitration or review procedure is under way",
+    "appraisal": "waiting for a test, appraisal or expert opinion",
+    "force_majeure": "force majeure",
 }
 ZH_DIGITS = "零一二三四五六七八九"
 
@@ -23,6 +40,11 @@ ZH_DIGITS = "零一二三四五六七八九"
 def state_words(state: str, locale: str) -> str:
     """What the state is called."""
     return STATES_EN[state] if locale == "en" else STATES[state]
+
+
+def pause_reason(reason: str, locale: str) -> str:
+    """Why the clock of a case stands still."""
+    return PAUSE_REASONS_EN[reason] if locale == "en" else PAUSE_REASONS[reason]
 
 
 def day_words(moment: datetime, locale: str) -> str:
@@ -46,5 +68,8 @@ def number_zh(number: int) -> str:
 
 def answer_of(case: Case) -> str:
     """The agency's last answer, or the reason why the case was declined; empty before either."""
-    told = [event.details.get("note", "") for event in case.history if event.act in ("reply", "answer", "decline")]
-    return str(told[-1]) if told else ""
+    told = [event for event in case.history if event.act in ("reply", "answer", "decline", "transfer")]
+    if not told:
+        return ""
+    route = told[-1].details.get("route")
+    return MESSAGES.words(f"route_{route}", case.locale) if route else str(told[-1].details.get("note", ""))

@@ -9,12 +9,16 @@ from flask_babel import gettext
 from sqlalchemy import select
 from werkzeug.wrappers import Response as BaseResponse
 
+from backend.cases import links
 from backend.cases import service as cases
 from backend.cases.models import Case
-from backend.cases.rules import FINAL_STATES
+from backend.cases.rules import ANSWERS, FINAL_STATES, possible_acts
+from backend.cases.service import Actor
+from backend.cases.visits import GRADES, WORDS_LIMIT
 from backend.cases.words import answer_of, day_words, state_words
 from backend.city import city_name
 from backend.clock import local
+from backend.conversations.announcements import current
 from backend.conversations.rules import MESSAGE_LIMIT
 from backend.errors import Refused
 from backend.knowledge.models import Article
@@ -28,6 +32,14 @@ blueprint = Blueprint(
 
 MAIN_STATES = ("filed", "accepted", "dispatched", "signed", "replied", "visited", "closed")
 """The states of an ordinary case, in the order in which the progress line shows them."""
+
+CITIZEN = Actor("citizen")
+CITIZENS_ACTS = ("add", "withdraw", "visit")
+"""What a citizen may do on the page of their case, where the table allows it."""
+ACT_FIELDS = {"add": ("note",), "withdraw": (), "visit": (*ANSWERS, "grade", "words")}
+WORDS_A_DAY = 5
+"""How often a citizen may add words to one case within 24 hours."""
+GRADES_EN = {5: "very satisfied", 4: "satisfied", 3: "more or less", 2: "dissatisfied", 1: "very dissatisfied"}
 
 EXAMPLES = ("heating-not-warm", "hukou-newborn", "noise-construction-night", "residence-permit-apply")
 """Articles whose questions a new chat offers; one that the city has withdrawn isn't offered."""
@@ -55,6 +67,9 @@ class CaseShown:
     filed: str
     due: str
     answer: str
+    acts: frozenset[str]
+    token: str
+    merged_into: str
 
 
 @blueprint.get("/")
@@ -67,8 +82,12 @@ def home() -> BaseResponse:
 def page() -> str:
     """The chat page; what is said in it goes through the JSON API (static/chat.js)."""
     locale = current_locale()
+    shared = parts()
+    with shared.database.read() as session:
+        announced = current(session, shared.clock(), "chat", locale)
     return render_template(
         "chat/chat.html",
+        announced=announced,
         locale=locale,
         city=city_name(locale),
         limit=MESSAGE_LIMIT,
@@ -94,10 +113,66 @@ def case_page(number: str = "") -> tuple[str, int, dict[str, str]]:
             shown = look_up(number, half_width(request.form.get("last_digits", "")), locale)
         except Refused as refusal:
             problem, status = refusal.sentence(locale), refusal.status
+    return rendered(number, shown, problem, status)
+
+
+def rendered(number: str, shown: CaseShown | None, problem: str, status: int) -> tuple[str, int, dict[str, str]]:
+    """The page, which nobody keeps."""
+    locale = current_locale()
     body = render_template(
-        "chat/case.html", locale=locale, city=city_name(locale), number=number, case=shown, problem=problem
+        "chat/case.html",
+        locale=locale,
+        city=city_name(locale),
+        number=number,
+        case=shown,
+        problem=problem,
+        questions=questions(),
+        grades=GRADES_EN if locale == "en" else GRADES,
+        limit=WORDS_LIMIT,
     )
     return body, status, {"Cache-Control": "no-store"}
+
+
+def questions() -> dict[str, str]:
+    """The three questions of the return visit."""
+    asked = (gettext("有人联系过您吗？"), gettext("问题解决了吗？"), gettext("您满意吗？"))
+    return dict(zip(ANSWERS, asked, strict=True))
+
+
+@blueprint.get("/c/<token>")
+def case_link(token: str) -> tuple[str, int, dict[str, str]]:
+    """The case that a signed link was made for; whoever has the link needs no digits."""
+    locale, shared = current_locale(), parts()
+    try:
+        number = links.read(shared.settings.secret_key, token)
+    except Refused as refusal:
+        return rendered("", None, refusal.sentence(locale), refusal.status)
+    with shared.database.read() as session:
+        return rendered(number, shown_case(cases.get_case(session, number), locale, token), "", 200)
+
+
+@blueprint.post("/c/<token>/<act>")
+def act_on_case(token: str, act: str) -> tuple[str, int, dict[str, str]] | BaseResponse:
+    """Add words, withdraw, or say whether it is solved. Somebody who sends the form twice has done it once or is told."""
+    locale, shared = current_locale(), parts()
+    try:
+        number = links.read(shared.settings.secret_key, token)
+        if act not in CITIZENS_ACTS:
+            raise Refused("not_found", 404)
+        details = {name: request.form.get(name, "").replace("\x00", "").strip() for name in ACT_FIELDS[act]}
+        if any(len(value) > WORDS_LIMIT for value in details.values()):
+            raise Refused("too_large")
+        with shared.database.write() as session:
+            if act == "add" and cases.words_today(session, number, shared.clock()) >= WORDS_A_DAY:
+                raise Refused("too_many_words", 429)
+            cases.act_on(session, number, act, CITIZEN, details, shared.clock())
+    except Refused as refusal:
+        if refusal.code == "link_expired":
+            return rendered("", None, refusal.sentence(locale), refusal.status)
+        with shared.database.read() as session:
+            shown = shown_case(cases.get_case(session, number), locale, token)
+        return rendered(number, shown, refusal.sentence(locale), refusal.status)
+    return redirect(url_for("chat.case_link", token=token))
 
 
 def half_width(text: str) -> str:
@@ -113,13 +188,16 @@ def look_up(number: str, last_digits: str, locale: str) -> CaseShown:
     with shared.database.write() as session:
         case = cases.look_up(session, number, last_digits, shared.clock())
         if case:
-            return shown_case(case, locale)
+            return shown_case(case, locale, links.sign(shared.settings.secret_key, case.number))
     raise Refused("case_not_found", 404)  # outside the transaction, so that the wrong try is counted
 
 
-def shown_case(case: Case, locale: str) -> CaseShown:
-    """The case in the citizen's words."""
+def shown_case(case: Case, locale: str, token: str) -> CaseShown:
+    """The case in the citizen's words, and what they may do to it; `token` is the signed part of its link."""
     return CaseShown(
+        acts=frozenset(citizens_acts(case)),
+        token=token,
+        merged_into=case.merged_into.number if case.merged_into else "",
         number=case.number,
         state=state_words(case.state, locale),
         steps=progress(case, locale),
@@ -132,13 +210,19 @@ def shown_case(case: Case, locale: str) -> CaseShown:
     )
 
 
+def citizens_acts(case: Case) -> list[str]:
+    """What the citizen may do now."""
+    return [rule.act for rule in possible_acts(cases.citizens_situation(case, parts().clock()), "citizen")]
+
+
 def progress(case: Case, locale: str) -> list[Step]:
     """The stations that the case has passed, the one where it is, and unless it has ended those to come.
 
-    A case that was sent back to be redone is shown where it is now; a case that was answered on the spot never was
-    with an agency, so those stations are left out.
+    A case that was sent back to be redone is shown where it is now, and how it came there; a case that was answered on the
+    spot never was with an agency, so those stations are left out.
     """
-    reached = {event.to_state: day_words(event.acted_at, locale) for event in case.history if event.act != "add"}
+    moves = [event for event in case.history if event.from_state != event.to_state]
+    reached = {event.to_state: day_words(event.acted_at, locale) for event in moves}
     line = MAIN_STATES if case.state in MAIN_STATES else (*MAIN_STATES, case.state)
     now = line.index(case.state)
     passed = [state for state in line[:now] if state in reached]

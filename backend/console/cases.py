@@ -5,39 +5,39 @@ from typing import Any, Final
 
 from flask import redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
+from flask_babel import gettext
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from backend.cases import service
 from backend.cases.models import Case
-from backend.cases.rules import possible_acts
+from backend.cases.rules import ANSWERS, KINDS, PAUSE_REASONS, ROUTES, URGENCIES, Rule, holder, possible_acts
 from backend.cases.service import Actor
+from backend.cases.visits import GRADES
+from backend.cases.words import MESSAGES, pause_reason
+from backend.console import words
 from backend.console.forms import field
 from backend.console.log_in import Person, allowed, me
 from backend.console.people import staff_names
-from backend.directory.models import Agency, Staff
+from backend.directory.models import Agency, Category, Staff
 from backend.directory.service import agencies
 from backend.errors import Refused
+from backend.knowledge.masking import mask
 from backend.locale import current_locale
 from backend.parts import parts
 
-NOT_YET_ANSWERED: Final = frozenset({"filed", "accepted", "dispatched", "signed"})
-NOT_FOR_AGENCIES: Final = frozenset({"filed", "accepted"})
-SOON: Final = 0.25
-"""A case whose remaining time is less than this part of all its time is marked 将到期."""
-
 NOTE_LIMIT: Final = 4000
-ANSWERS: Final = ("contacted", "solved", "satisfied")
+FIELDS: Final = (
+    "note", "agency", *ANSWERS, "grade", "words", "days", "reason", "route", "into", "category", "kind", "urgency",
+)  # fmt: skip
+"""What the forms of acts may send."""
 ASK_TWICE: Final = frozenset({"withdraw"})
 """Acts that need nothing but can't be undone; their button is behind a heading that says so."""
 
 
 def due_mark(case: Case, now: datetime) -> str:
-    """`overdue`, `soon`, or nothing: how urgent the answer to this case is."""
-    if case.state not in NOT_YET_ANSWERED:
-        return ""
-    if now > case.due_at:
-        return "overdue"
-    return "soon" if case.due_at - now < (case.due_at - case.filed_at) * SOON else ""
+    """yellow, red, overdue, or nothing: how far the time of whose turn it is has gone."""
+    return "overdue" if case.step_due_at and now > case.step_due_at else case.mark
 
 
 @allowed("cases")
@@ -96,8 +96,14 @@ def page(number: str, refused: Refused | None = None, tried: str = "") -> Respon
         html = render_template(
             "console/case.html",
             case=found,
-            acts=possible_acts(found.state, me().role),
+            acts=acts_for(session, found, me()),
             ask_twice=ASK_TWICE,
+            choices=choices(session),
+            turn=holder(found.state, found.send_backs),
+            contact=contact_shown(session, found),
+            contact_hidden=bool(found.contact) and is_hidden(me(), found),
+            what=mask(found.what) if is_hidden(me(), found) else found.what,
+            helpers=[helper.agency_code for helper in found.co_handlers],
             agency_groups=by_district(every_agency),
             agency_names={agency.code: agency.name for agency in every_agency},
             staff_names=staff_names(session, (event.staff_id for event in found.history)),
@@ -121,20 +127,75 @@ def find(session: Session, person: Person, number: str) -> Case:
 
 
 def may_see(person: Person, found: Case) -> bool:
-    """Whether this person may see the case: an agency sees what was sent to it."""
+    """Whether this person may see the case: an agency sees what was sent to it, what it still answers for, and what it helps
+    with."""
     if person.role != "agency":
         return True
-    return found.agency_code == person.agency_code and found.state not in NOT_FOR_AGENCIES
+    if found.state not in service.NOT_FOR_AGENCIES and found.agency_code == person.agency_code:
+        return True
+    helpers = {helper.agency_code for helper in found.co_handlers}
+    return person.agency_code == found.responsible_code or person.agency_code in helpers
+
+
+def acts_for(session: Session, found: Case, person: Person) -> list[Rule]:
+    """What this person may do to the case now, as the agency that has it, as one that helps, or by their role."""
+    try:
+        role = service.role_for(found, Actor(person.role, agency_code=person.agency_code))
+    except Refused:  # it still answers for the case, but another has it now
+        return []
+    return possible_acts(service.situation(session, found, parts().clock()), role)
+
+
+def is_hidden(person: Person, found: Case) -> bool:
+    """Whether this person never learns who the citizen is."""
+    return person.role == "agency" and found.confidential
+
+
+def contact_shown(session: Session, found: Case) -> str:
+    """The citizen's telephone, if this person has just asked for it (show_identity puts it down); else nothing."""
+    if not found.contact or is_hidden(me(), found) or request.endpoint != "console.identity":
+        return ""
+    return found.contact
+
+
+@allowed("cases")
+def show_identity(number: str) -> ResponseReturnValue:
+    """The page of a case with the citizen's telephone; that somebody looked at it is on record."""
+    shared = parts()
+    try:
+        with shared.database.write() as session:
+            found = find(session, me(), number)
+            staff = session.get_one(Staff, me().id)
+            service.look_at_identity(session, found, staff, field("reason"), shared.clock())
+    except Refused as refused:
+        if refused.code != "reason_missing":
+            raise
+        return page(number, refused, "identity")
+    return page(number)
 
 
 def details_of_form() -> dict[str, Any]:
-    """What the form of an act says: note, agency, and the answers of a return visit. Raises Refused."""
-    details = {name: field(name) for name in ("note", "agency", *ANSWERS) if name in request.form}
-    if len(details.get("note", "")) > NOTE_LIMIT:
+    """What the form of an act says. Raises Refused."""
+    details = {name: field(name) for name in FIELDS if name in request.form}
+    if any(len(value) > NOTE_LIMIT for value in details.values()):
         raise Refused("too_large")
-    if any(details.get(name, "") not in ("", "yes", "no") for name in ANSWERS):
-        raise Refused("bad_request", 400)
     return details
+
+
+def choices(session: Session) -> dict[str, list[tuple[str, str]]]:
+    """What can be chosen for a need of an act: (code, what it is called)."""
+    locale = current_locale()
+    categories = session.scalars(select(Category).order_by(Category.code))
+    yes_no = [("yes", gettext("是")), ("no", gettext("否"))]
+    return {
+        "reason": [(code, pause_reason(code, locale)) for code in PAUSE_REASONS],
+        "route": [(code, MESSAGES.words(f"route_{code}", locale)) for code in ROUTES],
+        "kind": [(code, str(words.KINDS[code])) for code in KINDS],
+        "urgency": [(code, str(words.URGENCIES[code])) for code in URGENCIES],
+        "category": [(one.code, one.name_en if locale == "en" else one.name) for one in categories],
+        **dict.fromkeys(ANSWERS, yes_no),
+        "grade": [(str(grade), str(words.GRADES[grade])) for grade in GRADES],
+    }
 
 
 def by_district(every_agency: list[Agency]) -> list[tuple[str, list[Agency]]]:

@@ -14,13 +14,14 @@ from sqlalchemy.orm import Session
 from backend.cases.models import Case
 from backend.cases.service import Actor, Filing, contact_number, file_case
 from backend.console.desk import note_presence
-from backend.console.draft import PLACE_LIMIT, SINCE_LIMIT, WHAT_LIMIT, Draft, draft_case, matters
 from backend.console.forms import field
 from backend.console.log_in import Person, allowed, me
 from backend.console.people import staff_names
-from backend.conversations import service
+from backend.console.voice import ACTS, calls
+from backend.conversations import service, telephone
 from backend.conversations.answers import answer_text
 from backend.conversations.assist import QUERY_LIMIT, assist, follow, snippet
+from backend.conversations.draft import PLACE_LIMIT, SINCE_LIMIT, WHAT_LIMIT, Draft, draft_case, matters
 from backend.conversations.models import Conversation, Turn
 from backend.directory.models import Staff
 from backend.errors import Refused
@@ -70,7 +71,8 @@ def show_news(conversation_id: str) -> ResponseReturnValue:
         fresh = service.turns_after(session, conversation_id, after)
         if not fresh and shown == stand(found):
             return "", 204
-        if holds(me(), found) and shown != stand(found):
+        was_mine = shown.startswith(f"operator-{me().id}-") or shown == f"operator-{me().id}"
+        if holds(me(), found) and not was_mine:
             response = make_response("", 200)  # taken in another window: the page needs its forms
             response.headers["HX-Refresh"] = "true"
             return response
@@ -119,9 +121,14 @@ def take(conversation_id: str) -> ResponseReturnValue:
         with parts().database.write() as session:
             found = service.get_conversation(session, conversation_id)
             if not holds(me(), found):
-                service.take(session, found, session.get_one(Staff, me().id), parts().clock())
+                staff, now = session.get_one(Staff, me().id), parts().clock()
+                service.take(session, found, staff, now)
+                if found.channel == "phone":
+                    telephone.connect(session, found, staff, now)
     except Refused as refused:
         return page_with(refused, conversation_id)
+    if found.channel == "phone":
+        parts().telephone.see_to(conversation_id)
     return redirect(url_for("console.conversation", conversation_id=conversation_id))
 
 
@@ -161,9 +168,27 @@ def close(conversation_id: str) -> ResponseReturnValue:
     try:
         with parts().database.write() as session:
             found = service.get_conversation(session, conversation_id)
+            telephone.end_all(session, found, parts().clock())
             service.close(session, found, parts().clock(), session.get_one(Staff, me().id))
     except Refused as refused:
         return page_with(refused, conversation_id)
+    if found.channel == "phone":
+        parts().telephone.see_to(conversation_id)
+    return redirect(url_for("console.conversation", conversation_id=conversation_id))
+
+
+@allowed("conversations")
+def act_on_call(conversation_id: str, act: str) -> ResponseReturnValue:
+    """Do one of voice.ACTS with a call: transfer it, bring somebody in, hold it, listen."""
+    if act not in ACTS:
+        raise Refused("not_found", 404)
+    try:
+        with parts().database.write() as session:
+            found = service.get_conversation(session, conversation_id)
+            ACTS[act](session, found, session.get_one(Staff, me().id), parts().clock())
+    except Refused as refused:
+        return page_with(refused, conversation_id)
+    parts().telephone.see_to(conversation_id)
     return redirect(url_for("console.conversation", conversation_id=conversation_id))
 
 
@@ -242,8 +267,9 @@ def may_file(person: Person, found: Conversation) -> bool:
 
 
 def stand(found: Conversation) -> str:
-    """Where the conversation stands, in the form that a page hands back with its next poll."""
-    return f"{found.state}-{found.operator_id or ''}"
+    """Where the conversation and its telephones stand, in the form that a page hands back with its next poll."""
+    legs = "".join(f"-{leg.id}{leg.state}{leg.wish}{leg.held:d}" for leg in found.legs)
+    return f"{found.state}-{found.operator_id or ''}{legs}"
 
 
 def common(session: Session, found: Conversation, said: Sequence[Turn]) -> dict[str, Any]:
@@ -254,6 +280,7 @@ def common(session: Session, found: Conversation, said: Sequence[Turn]) -> dict[
         "last_number": said[-1].number if said else 0,
         "staff_names": staff_names(session, (turn.staff_id for turn in said)),
         "stand": stand(found),
+        "calls": calls(session, found, me(), parts().clock()),
         "filing": may_file(me(), found),
         "me": me(),
         "now": parts().clock(),

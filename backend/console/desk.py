@@ -14,7 +14,7 @@ from backend.console.log_in import allowed, me
 from backend.conversations import service
 from backend.conversations.models import Conversation, Turn
 from backend.conversations.safety import person_words
-from backend.directory.models import Staff
+from backend.directory.models import Category, Staff
 from backend.directory.rules import PRESENCE_LASTS
 from backend.directory.service import mark_seen
 from backend.parts import parts
@@ -45,7 +45,8 @@ def show_desk() -> ResponseReturnValue:
     if not me().may_enter("conversations"):
         return redirect(url_for("console.cases" if me().may_enter("cases") else "console.articles"))
     note_presence()
-    return render_template("console/desk.html", **lists())
+    softphone = (me().telephone or "").startswith("client:")
+    return render_template("console/desk.html", softphone=softphone, **lists())
 
 
 @allowed("conversations")
@@ -85,7 +86,10 @@ def lists() -> dict[str, Any]:
         staff = session.get_one(Staff, me().id)
         return {
             "ready": staff.ready,
-            "waiting": rows(session, service.queue(session), now),
+            "waiting": rows(session, service.queue(session, staff), now),
+            "skills": {
+                one.code: one for one in session.scalars(select(Category).where(Category.parent_code.is_(None)))
+            },
             "mine": rows(session, service.held_by(session, staff), now),
             "now": now,
         }

@@ -12,7 +12,6 @@ from backend.directory.models import Staff
 from backend.errors import Refused
 from backend.knowledge.exchange import (
     COLUMNS,
-    FILE_LIMIT,
     READERS,
     ROWS_LIMIT,
     WRITERS,
@@ -23,6 +22,7 @@ from backend.knowledge.exchange import (
 )
 from backend.locale import current_locale
 from backend.parts import parts
+from backend.spreadsheet import FILE_LIMIT
 
 
 @allowed("knowledge")

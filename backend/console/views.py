@@ -6,11 +6,28 @@ from flask import Blueprint, current_app, request
 from flask_login import current_user
 
 from backend.city import city_name
-from backend.console import cases, conversations, desk, documents, exchange, gaps, knowledge, log_in, versions, words
+from backend.console import (
+    agencies,
+    announcements,
+    cases,
+    conversations,
+    desk,
+    documents,
+    exchange,
+    gaps,
+    integrations,
+    knowledge,
+    legacy,
+    log_in,
+    supervision,
+    versions,
+    voice,
+    words,
+)
 from backend.console.log_in import set_up_log_in
 from backend.knowledge.documents import ARCHIVE_BYTES, ARCHIVE_FILES
-from backend.knowledge.exchange import FILE_LIMIT
 from backend.locale import current_locale
+from backend.spreadsheet import FILE_LIMIT
 from bot.catalogue import LOCALES
 
 __all__ = ["blueprint", "error_page", "set_up_log_in"]
@@ -39,11 +56,19 @@ add("/conversations/<conversation_id>/take", "take", conversations.take, methods
 add("/conversations/<conversation_id>/say", "say", conversations.say, methods=["POST"])
 add("/conversations/<conversation_id>/hand-back", "hand_back", conversations.hand_back, methods=["POST"])
 add("/conversations/<conversation_id>/close", "close", conversations.close, methods=["POST"])
+add("/conversations/<conversation_id>/call/<act>", "call_act", conversations.act_on_call, methods=["POST"])
+add("/softphone", "softphone", voice.show_softphone)
+add("/voice-token", "voice_token", voice.give_token)
 add("/conversations/<conversation_id>/case", "file_case", conversations.file_from, methods=["POST"])
 
 add("/cases", "cases", cases.list_cases)
 add("/cases/<number>", "case", cases.show_case)
 add("/cases/<number>/acts/<act>", "act", cases.do_act, methods=["POST"])
+add("/supervision", "supervision", supervision.show_lists)
+add("/supervision/identity", "identity_accesses", supervision.show_accesses)
+add("/deadlines", "deadlines", supervision.edit_deadlines, methods=["GET", "POST"])
+add("/deadlines/days", "calendar_days", supervision.edit_days, methods=["POST"])
+add("/cases/<number>/identity", "identity", cases.show_identity, methods=["POST"])
 
 add("/knowledge", "articles", knowledge.list_articles)
 add("/knowledge/acts", "act_on_many", knowledge.act_on_many, methods=["POST"])
@@ -64,6 +89,26 @@ add("/knowledge/gaps/<int:group_id>/draft", "draft_gap", gaps.draft, methods=["P
 add("/knowledge/gaps/<int:group_id>/dismiss", "dismiss_gap", gaps.dismiss, methods=["POST"])
 add("/knowledge/gaps/<int:group_id>/reopen", "reopen_gap", gaps.reopen, methods=["POST"])
 
+add("/line/announcements", "announcements", announcements.list_announcements)
+add("/line/announcements/new", "new_announcement", announcements.create_announcement, methods=["GET", "POST"])
+add("/line/announcements/preview", "preview_announcement", announcements.preview_announcement, methods=["POST"])
+add(
+    "/line/announcements/<int:announcement_id>",
+    "announcement",
+    announcements.edit_announcement,
+    methods=["GET", "POST"],
+)
+add(
+    "/line/announcements/<int:announcement_id>/switch",
+    "switch_announcement",
+    announcements.switch_announcement,
+    methods=["POST"],
+)
+add("/line/numbers", "numbers", legacy.list_numbers)
+add("/line/numbers/export", "export_numbers", legacy.export_numbers)
+add("/line/numbers/new", "new_number", legacy.create_number, methods=["GET", "POST"])
+add("/line/numbers/<number>", "number", legacy.edit_number, methods=["GET", "POST"])
+
 add("/documents", "documents", documents.list_documents)
 add("/documents", "add_documents", documents.add_documents, methods=["POST"])
 add("/documents/imports/<int:import_id>", "document_import", documents.show_import)
@@ -75,8 +120,32 @@ add("/documents/<int:document_id>/state", "document_state", documents.set_docume
 add("/documents/<int:document_id>/replaces", "replace_document", documents.replace_document, methods=["POST"])
 add("/documents/<int:document_id>/file", "download_document", documents.download_document)
 
-UPLOADS = {"console.import_articles": FILE_LIMIT, "console.add_documents": ARCHIVE_BYTES}
-"""Addresses to which files are sent, and how many bytes each takes; all others take what MAX_CONTENT_LENGTH says."""
+add("/integrations", "integrations", integrations.show_integrations)
+add("/integrations/keys", "make_key", integrations.make_key, methods=["POST"])
+add("/integrations/keys/<int:key_id>/revoke", "revoke_key", integrations.revoke_key, methods=["POST"])
+add("/integrations/webhooks", "subscribe", integrations.subscribe, methods=["POST"])
+add(
+    "/integrations/webhooks/<int:subscription_id>/end",
+    "end_subscription",
+    integrations.end_subscription,
+    methods=["POST"],
+)
+add("/integrations/requests/<int:case_id>/hidden", "set_hidden", integrations.set_hidden, methods=["POST"])
+add("/attachments/<int:attachment_id>", "attachment", integrations.download_attachment)
+
+add("/agencies", "agencies", agencies.list_agencies)
+add("/agencies/export", "export_agencies", agencies.export_agencies)
+add("/agencies/import", "import_agencies", agencies.import_file, methods=["GET", "POST"])
+add("/agencies/learning", "learning", agencies.show_learning)
+add("/agencies/learning", "learn_now", agencies.learn_now, methods=["POST"])
+
+UPLOADS = {
+    "console.import_articles": ("knowledge", FILE_LIMIT),
+    "console.add_documents": ("knowledge", ARCHIVE_BYTES),
+    "console.import_agencies": ("directory", FILE_LIMIT),
+}
+"""Addresses to which files are sent, by whom (a right), and how many bytes each takes; all others take what
+MAX_CONTENT_LENGTH says."""
 
 for show in (
     words.short_time,
@@ -93,9 +162,10 @@ for show in (
 
 @blueprint.url_value_preprocessor
 def allow_uploads(endpoint: str | None, _: dict[str, Any] | None) -> None:
-    """Let the editors send files. This must be set before the form is read, which the check of its token does."""
-    if endpoint in UPLOADS and current_user.is_authenticated and current_user.may_enter("knowledge"):
-        request.max_content_length = UPLOADS[endpoint]
+    """Let those who may send files. This must be set before the form is read, which the check of its token does."""
+    area, limit = UPLOADS.get(endpoint or "", ("", 0))
+    if area and current_user.is_authenticated and current_user.may_enter(area):
+        request.max_content_length = limit
         request.max_form_parts = ARCHIVE_FILES + 10  # the files, and what else is in the form
 
 
@@ -107,8 +177,13 @@ def what_every_page_knows() -> dict[str, Any]:
         "ROLES": words.ROLES,
         "CHANNELS": words.CHANNELS,
         "LANGUAGES": words.LANGUAGES,
+        "PRIORITIES": words.PRIORITIES,
+        "PARTIES": words.PARTIES,
+        "LEG_STATES": words.LEG_STATES,
+        "LEG_OUTCOMES": words.LEG_OUTCOMES,
         "CONVERSATION_STATES": words.CONVERSATION_STATES,
         "DETAILS": words.DETAILS,
+        "MARKS": words.MARKS,
         "VERSION_STATES": words.VERSION_STATES,
         "ARTICLE_FIELDS": words.ARTICLE_FIELDS,
         "colon": ": " if current_locale() == "en" else "：",

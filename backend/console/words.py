@@ -6,6 +6,7 @@ from flask_babel import lazy_gettext
 
 from backend.cases.rules import ACTS, STATES
 from backend.clock import local
+from backend.conversations.rules import DANGER, REPEATED
 from backend.locale import current_locale
 
 ROLES = {
@@ -14,6 +15,9 @@ ROLES = {
     "agency": lazy_gettext("承办单位"),
     "supervisor": lazy_gettext("值班长"),
     "editor": lazy_gettext("知识编辑"),
+    "reviewer": lazy_gettext("回访审核"),
+    "auditor": lazy_gettext("审计"),
+    "co_handler": lazy_gettext("协办单位"),
     "citizen": lazy_gettext("市民"),
     "bot": lazy_gettext("智能助手"),
     "line": lazy_gettext("热线系统"),
@@ -25,10 +29,37 @@ CHANNELS = {
     "phone": lazy_gettext("电话"),
     "operator": lazy_gettext("坐席登记"),
     "api": lazy_gettext("接口"),
+    "open311": "Open311",
 }
 """channel of a conversation or case -> what people call it."""
 
-LANGUAGES = {"zh": lazy_gettext("中文"), "en": lazy_gettext("英文")}
+LANGUAGES = {"zh": lazy_gettext("中文"), "yue": lazy_gettext("粤语"), "en": lazy_gettext("英文")}
+
+PRIORITIES = {REPEATED: lazy_gettext("重复来电"), DANGER: lazy_gettext("有危险")}
+"""priority in the queue (conversations/rules.py) -> its mark; a normal one has none."""
+
+PARTIES = {
+    "operator": lazy_gettext("坐席"),
+    "agency": lazy_gettext("承办单位"),
+    "listener": lazy_gettext("旁听"),
+    "coach": lazy_gettext("耳语指导"),
+}
+"""Who a telephone in a call belongs to -> what people call them."""
+
+LEG_STATES = {
+    "wanted": lazy_gettext("正在呼叫"),
+    "ringing": lazy_gettext("振铃中"),
+    "talking": lazy_gettext("通话中"),
+    "over": lazy_gettext("已离开"),
+}
+
+LEG_OUTCOMES = {
+    "no-answer": lazy_gettext("无人接听"),
+    "busy": lazy_gettext("忙线"),
+    "failed": lazy_gettext("没有打通"),
+    "canceled": lazy_gettext("已取消"),
+}
+"""How a telephone that never joined ended."""
 
 CONVERSATION_STATES = {
     "bot": lazy_gettext("智能助手服务中"),
@@ -44,8 +75,64 @@ DETAILS = {
     "solved": lazy_gettext("问题已解决"),
     "satisfied": lazy_gettext("市民满意"),
     "proposal": lazy_gettext("建议承办单位"),
+    "grade": lazy_gettext("满意程度"),
+    "words": lazy_gettext("市民的话"),
+    "days": lazy_gettext("延长天数"),
+    "reason": lazy_gettext("原因"),
+    "route": lazy_gettext("应走渠道"),
+    "into": lazy_gettext("并入工单"),
+    "category": lazy_gettext("类别"),
+    "kind": lazy_gettext("诉求类型"),
+    "urgency": lazy_gettext("紧急程度"),
+    "mark": lazy_gettext("预警"),
 }
 """What an act needs or keeps (cases/rules.py) -> what people call it."""
+
+KINDS = {
+    "consult": lazy_gettext("咨询"),
+    "request": lazy_gettext("求助"),
+    "complaint": lazy_gettext("投诉"),
+    "report": lazy_gettext("举报"),
+    "suggestion": lazy_gettext("建议"),
+    "praise": lazy_gettext("表扬"),
+}
+URGENCIES = {
+    "emergency": lazy_gettext("紧急"),
+    "urgent": lazy_gettext("加急"),
+    "normal": lazy_gettext("一般"),
+    "complex": lazy_gettext("疑难"),
+}
+GRADES = {
+    5: lazy_gettext("非常满意"),
+    4: lazy_gettext("满意"),
+    3: lazy_gettext("基本满意"),
+    2: lazy_gettext("不满意"),
+    1: lazy_gettext("非常不满意"),
+}
+MARKS = {"yellow": lazy_gettext("过半"), "red": lazy_gettext("将到期"), "overdue": lazy_gettext("超期")}
+"""mark of a case whose time is going -> what people call it."""
+
+PERIODS = {
+    "accept": lazy_gettext("受理"),
+    "dispatch": lazy_gettext("转办"),
+    "sign": lazy_gettext("签收"),
+    "send_back": lazy_gettext("可退单"),
+    "rule": lazy_gettext("退单裁定"),
+    "extension": lazy_gettext("延期最长"),
+    "pause": lazy_gettext("中止最长"),
+    "visit": lazy_gettext("回访"),
+    "review": lazy_gettext("回访审核"),
+    "redo": lazy_gettext("重办"),
+    "supervision": lazy_gettext("督办反馈"),
+    "supervise_after": lazy_gettext("超期多久自动督办"),
+    "unanswered": lazy_gettext("联系不上多久后办结"),
+}
+"""period of a deadline profile -> what people call it."""
+UNITS = {
+    "hours": lazy_gettext("小时"),
+    "working_days": lazy_gettext("工作日"),
+    "calendar_days": lazy_gettext("自然日"),
+}
 
 VERSION_STATES = {
     "draft": lazy_gettext("草稿"),
@@ -89,7 +176,13 @@ STATES_EN = {
     "filed": "Filed",
     "accepted": "Accepted",
     "dispatched": "Sent to agency",
+    "disputed": "Sent back, to be ruled on",
     "signed": "Signed for",
+    "paused": "Clock stopped",
+    "redo": "To be redone",
+    "supervised": "Under supervision",
+    "transferred": "Transferred",
+    "merged": "Merged",
     "replied": "Replied",
     "visited": "Visited",
     "closed": "Closed",
@@ -112,6 +205,27 @@ ACTS_EN = {
     "close": "Close",
     "withdraw": "Withdraw",
     "add": "Add a note",
+    "sort": "Sort",
+    "transfer": "Transfer",
+    "merge": "Merge",
+    "reject": "Refuse the send-back",
+    "designate": "Designate agency",
+    "co_handle": "Add a co-handler",
+    "contribute": "Co-handler's report",
+    "ask_extension": "Ask for more time",
+    "extend": "Grant more time",
+    "refuse_extension": "Refuse more time",
+    "pause": "Stop the clock",
+    "resume": "Start the clock",
+    "not_reached": "Citizen not reached",
+    "reopen": "Send to an agency after all",
+    "supervise": "Put under supervision",
+    "order": "Another order",
+    "uphold": "Close after review",
+    "conclude": "End supervision and close",
+    "close_unanswered": "Close without an answer",
+    "protect": "Keep confidential",
+    "warn": "Deadline warning",
 }
 
 

@@ -14,21 +14,36 @@ class Conversation(Base):
     """One call or chat. `state` moves as conversations/rules.py says; at most one operator holds it."""
 
     __tablename__ = "conversations"
+    __table_args__ = (Index("ix_conversations_dialled", "dialled", "started_at"),)
 
     id: Mapped[str] = mapped_column(String(40), primary_key=True)
     channel: Mapped[str] = mapped_column(String(10))  # chat or phone
     locale: Mapped[str] = mapped_column(String(5))
     state: Mapped[str] = mapped_column(String(10), default="bot", index=True)
     caller: Mapped[str | None] = mapped_column(String(20))  # E.164, only on the phone and when not withheld
+    dialled: Mapped[str | None] = mapped_column(
+        String(20)
+    )  # on the phone: the number called (directory/legacy.written)
     token_hash: Mapped[str | None] = mapped_column(String(64))  # of the secret that a chat page holds
     failures: Mapped[int] = mapped_column(default=0)  # questions in a row that the bot did not settle
     operator_id: Mapped[int | None] = mapped_column(ForeignKey("staff.id"))
+    language: Mapped[str] = mapped_column(String(5), default="zh", server_default="zh")  # spoken: zh, yue, en
+    skill: Mapped[str] = mapped_column(
+        String(40), default="", server_default=""
+    )  # first-level category, as far as known
+    priority: Mapped[int] = mapped_column(default=0, server_default="0")  # rules.NORMAL, REPEATED, DANGER
     started_at: Mapped[datetime] = mapped_column(UtcDateTime)
     waiting_since: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    taken_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    callback_to: Mapped[str | None] = mapped_column(String(20))  # E.164, keyed or confirmed by the caller
+    callback_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # when the call back was asked for
+    callback_tries: Mapped[int] = mapped_column(default=0, server_default="0")
+    may_record: Mapped[bool | None]  # what the caller answered, where consent is asked for
     closed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
     operator: Mapped[Staff | None] = relationship()
     turns: Mapped[list["Turn"]] = relationship(order_by="Turn.number", back_populates="conversation")
+    legs: Mapped[list["Leg"]] = relationship(order_by="Leg.id")
 
 
 class Turn(Base):
@@ -60,3 +75,79 @@ class Turn(Base):
     said_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
     conversation: Mapped[Conversation] = relationship(back_populates="turns")
+
+
+class Leg(Base):
+    """One telephone in a conversation: the citizen's, an operator's, an agency's, a supervisor's who listens.
+
+    `state` moves as rules.LEG_MOVES says. `wish` is what the telephone service is still to be asked for (rules.WISHES);
+    conversations/telephone.py sets it, and whoever reaches the service takes it away as it is done.
+    """
+
+    __tablename__ = "call_legs"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    conversation_id: Mapped[str] = mapped_column(ForeignKey("conversations.id"), index=True)
+    party: Mapped[str] = mapped_column(String(10))  # citizen, operator, agency, listener, coach
+    telephone: Mapped[str | None] = mapped_column(String(60))  # +86… or client:name; None: withheld
+    staff_id: Mapped[int | None] = mapped_column(ForeignKey("staff.id"))
+    agency_code: Mapped[str | None] = mapped_column(ForeignKey("agencies.code"))
+    state: Mapped[str] = mapped_column(String(10))
+    wish: Mapped[str] = mapped_column(String(10), default="")
+    held: Mapped[bool] = mapped_column(default=False)
+    sid: Mapped[str | None] = mapped_column(String(100))  # of its call at the telephone service
+    step: Mapped[int] = mapped_column(default=0)  # of the citizen's call, where it entered the queue
+    outcome: Mapped[str | None] = mapped_column(String(12))  # how it ended, in the service's words
+    asked_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    moved_at: Mapped[datetime] = mapped_column(UtcDateTime)  # when `state` or `wish` changed last
+    talked_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # when it joined the others
+
+    staff: Mapped[Staff | None] = relationship()
+
+
+class Recording(Base):
+    """The recording of a conversation with an operator; the sound stays at the telephone service."""
+
+    __tablename__ = "call_recordings"
+
+    sid: Mapped[str] = mapped_column(String(40), primary_key=True)
+    conversation_id: Mapped[str] = mapped_column(ForeignKey("conversations.id"), index=True)
+    url: Mapped[str] = mapped_column(String(300))
+    seconds: Mapped[int]
+    recorded_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class Announcement(Base):
+    """What everybody is told before anything else, while it is switched on and its time is right (announcements.py)."""
+
+    __tablename__ = "announcements"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    kind: Mapped[str] = mapped_column(String(10))  # emergency, outage, notice
+    occasion: Mapped[str] = mapped_column(String(12))  # always, after_hours, holidays
+    text_zh: Mapped[str] = mapped_column(Text)
+    text_en: Mapped[str] = mapped_column(Text)
+    speech_zh: Mapped[str] = mapped_column(Text, default="")  # empty: the text is said
+    speech_yue: Mapped[str] = mapped_column(Text, default="")  # empty: Mandarin is said
+    speech_en: Mapped[str] = mapped_column(Text, default="")  # empty: the text is said
+    on_phone: Mapped[bool] = mapped_column(default=True)
+    on_chat: Mapped[bool] = mapped_column(default=True)
+    categories: Mapped[list[str]] = mapped_column(JSON, default=list)  # codes: who calls about these is answered by it
+    begins_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    ends_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    active: Mapped[bool] = mapped_column(default=False)
+
+    history: Mapped[list["AnnouncementEvent"]] = relationship(order_by="AnnouncementEvent.id")
+
+
+class AnnouncementEvent(Base):
+    """Who wrote, switched on or switched off an announcement, when, and what it said from then on."""
+
+    __tablename__ = "announcement_events"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    announcement_id: Mapped[int] = mapped_column(ForeignKey("announcements.id"), index=True)
+    act: Mapped[str] = mapped_column(String(10))  # write, on, off
+    content: Mapped[dict[str, Any]] = mapped_column(JSON)
+    staff_id: Mapped[int] = mapped_column(ForeignKey("staff.id"))
+    acted_at: Mapped[datetime] = mapped_column(UtcDateTime)

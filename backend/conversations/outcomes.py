@@ -2,14 +2,19 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, Integer, and_, case, func, select
 from sqlalchemy.orm import Session, aliased
 
+from backend.clock import Clock
 from backend.conversations.models import Turn
 from backend.conversations.rules import choosing, chosen_message
+from backend.database import Database
 from bot.client import Reply
+
+CLICKS_LEARNED = timedelta(days=365)
+"""Older choices were made among other articles."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +81,12 @@ def outcomes(session: Session, since: datetime, until: datetime) -> list[Outcome
     ).group_by(each.c.article_id)
     found = [Outcomes(*row) for row in session.execute(counts)]
     return sorted(found, key=lambda one: (one.solved_rate, -one.asked, one.article_id))
+
+
+def recent_clicks(database: Database, clock: Clock) -> list[tuple[str, str]]:
+    """The clicks of the last CLICKS_LEARNED, for search to learn from."""
+    with database.read() as session:
+        return clicks(session, clock() - CLICKS_LEARNED)
 
 
 def clicks(session: Session, since: datetime) -> list[tuple[str, str]]:

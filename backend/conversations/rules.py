@@ -1,6 +1,10 @@
-"""Pure decisions about a conversation: who may hold it, what a short answer chooses, when a person is due."""
+"""Pure decisions about a conversation: who may hold it, who is next, what a short answer chooses, when a person is due."""
 
+import math
 import re
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import Protocol, TypeVar
 
 from backend.conversations.safety import plain
 from bot.client import Reply
@@ -15,6 +19,8 @@ MOVES: dict[tuple[str, str], str] = {
     ("waiting", "take"): "operator",
     ("waiting", "leave"): "bot",
     ("operator", "hand_back"): "bot",
+    ("operator", "transfer"): "operator",  # to another one, who has answered
+    ("operator", "queue_again"): "waiting",  # the operator's telephone did not answer, or the matter is another's
     ("bot", "close"): "closed",
     ("waiting", "close"): "closed",
     ("operator", "close"): "closed",
@@ -62,3 +68,90 @@ def without_commands(text: str) -> str:
 def needs_person(failures: int) -> bool:
     """Whether the bot has failed often enough that a person must take over."""
     return failures >= FAILURES_BEFORE_HANDOFF
+
+
+NORMAL, REPEATED, DANGER = 0, 1, 2
+"""Priorities in the queue: danger comes before who called lately and was not helped, and they before all others."""
+REPEATS_WITHIN = timedelta(hours=24)
+
+
+class Waits(Protocol):
+    """Somebody in the queue, as far as their place depends on it."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def language(self) -> str: ...
+    @property
+    def skill(self) -> str: ...
+    @property
+    def priority(self) -> int: ...
+    @property
+    def waiting_since(self) -> datetime | None: ...
+
+
+Someone = TypeVar("Someone", bound=Waits)
+
+
+def in_order(waiting: Iterable[Someone], languages: Sequence[str] = (), skills: Sequence[str] = ()) -> list[Someone]:
+    """Who is to be taken first by an operator with these languages and skills (none: all of them).
+
+    Those in another language come last. Danger comes before the operator's own matters, those before other matters, then
+    who has called before, then the longest wait.
+    """
+
+    def place(one: Someone) -> tuple[bool, bool, bool, int, bool, datetime | None, str]:
+        foreign = bool(languages) and one.language not in languages
+        unfamiliar = bool(skills) and bool(one.skill) and one.skill not in skills
+        since = one.waiting_since
+        return foreign, one.priority < DANGER, unfamiliar, -one.priority, since is None, since, one.id
+
+    return sorted(waiting, key=place)
+
+
+def listed(codes: str) -> tuple[str, ...]:
+    """The languages or skills of one of the staff, which the directory keeps with commas between them."""
+    return tuple(re.findall(r"[^\s,，、;；]+", codes))
+
+
+ENOUGH_HANDLED = 5
+"""Conversations from which a wait may be foretold; with fewer only the place is told."""
+
+
+def expected_wait(place: int, operators: int, handled: Sequence[timedelta]) -> int | None:
+    """Whole minutes, rounded up, that the caller at this place (1: next) will wait, or None when nothing is known.
+
+    While all of n operators are busy, for a mean time T with each conversation, one of them becomes free every T / n, so
+    the k-th in the queue waits k T / n.
+    """
+    if operators < 1 or len(handled) < ENOUGH_HANDLED:
+        return None
+    mean = sum(handled, timedelta()) / len(handled)
+    return max(1, math.ceil(place * mean / operators / timedelta(minutes=1)))
+
+
+CALLBACK_TRIES = 3
+"""So often a citizen who asked to be called back is called; then what they said becomes a case."""
+
+LEG_MOVES: dict[tuple[str, str], str] = {
+    ("wanted", "ring"): "ringing",
+    ("wanted", "end"): "over",
+    ("queued", "join"): "talking",
+    ("queued", "end"): "over",
+    ("ringing", "join"): "talking",
+    ("ringing", "end"): "over",
+    ("talking", "queue"): "queued",
+    ("talking", "end"): "over",
+}
+"""(state, act) -> state of one telephone in a conversation: it is to be rung, waits in the queue, rings (or hears what the
+call is about), talks with the others, or is over."""
+
+WISHES = ("join", "queue", "hold", "resume", "leave")
+"""What the telephone service is asked for about a leg: to bring it in from the queue, to put it back there, to let it hear
+music, to let it talk again, to end it."""
+
+
+def may_record(setting: str, consent: bool | None) -> bool:
+    """Whether a call with an operator is recorded: `off` never, `notice` always (the caller is told), `consent` only if the
+    caller has said yes."""
+    return setting == "notice" or (setting == "consent" and consent is True)

@@ -18,11 +18,25 @@ from sqlalchemy.orm import Session, selectinload
 
 from backend.clock import Clock
 from backend.conversations.models import Conversation, Turn
-from backend.conversations.rules import MESSAGE_LIMIT, MOVES, chosen_message, without_commands
+from backend.conversations.rules import (
+    DANGER,
+    MESSAGE_LIMIT,
+    MOVES,
+    NORMAL,
+    REPEATED,
+    REPEATS_WITHIN,
+    chosen_message,
+    expected_wait,
+    in_order,
+    listed,
+    without_commands,
+)
 from backend.conversations.safety import Danger, asks_for_person, find_danger
 from backend.database import Database
-from backend.directory.models import Staff
+from backend.directory.models import Category, Staff
+from backend.directory.service import present_operators
 from backend.errors import Refused
+from backend.knowledge.models import Article
 from bot.catalogue import Catalogue
 from bot.client import Bot, Reply
 
@@ -31,6 +45,11 @@ PHRASES = Catalogue(Path(__file__).with_name("phrases.yml"))
 ANSWER_LASTS = timedelta(seconds=12)
 """How long the bot may be at a message before a repeat of it asks again: longer than the bot's time limit, shorter than
 the 15 s after which Twilio gives a webhook up."""
+
+
+LATELY = timedelta(hours=8)
+MOST_HANDLED = 50
+"""The wait is foretold from so many conversations that operators have ended lately, at most."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +69,7 @@ def open_conversation(
         id=secrets.token_urlsafe(12),
         channel=channel,
         locale=locale,
+        language=locale,
         caller=caller,
         token_hash=hash_token(token),
         started_at=now,
@@ -115,6 +135,17 @@ def last_reply(session: Session, conversation_id: str) -> Reply | None:
     reply = session.scalar(
         select(Turn.reply)
         .where(Turn.conversation_id == conversation_id, Turn.speaker == "bot")
+        .order_by(Turn.number.desc())
+        .limit(1)
+    )
+    return Reply.from_json(reply) if reply else None
+
+
+def last_answer(session: Session, conversation_id: str) -> Reply | None:
+    """The last answer from the knowledge, or None."""
+    reply = session.scalar(
+        select(Turn.reply)
+        .where(Turn.conversation_id == conversation_id, Turn.act == "answer")
         .order_by(Turn.number.desc())
         .limit(1)
     )
@@ -264,11 +295,16 @@ def move(
         refuse_move(session, conversation)
     values: dict[str, object] = {"state": target}
     if act == "request":
-        values["waiting_since"] = now
-    if act == "take":
+        values |= {"waiting_since": now, "skill": matter_of(session, conversation)}
+        values["priority"] = priority_of(session, conversation, now)
+    if act in ("take", "transfer"):
         values["operator_id"] = staff.id if staff else None
+    if act == "take":
+        values["taken_at"] = now
+    if act == "queue_again":  # at the old place: waiting_since stays
+        values["operator_id"] = None
     if act in ("leave", "hand_back"):
-        values |= {"operator_id": None, "waiting_since": None, "failures": 0}
+        values |= {"operator_id": None, "waiting_since": None, "failures": 0, "callback_at": None}
     if act == "close":
         values["closed_at"] = now
     moved = session.execute(
@@ -296,27 +332,69 @@ def request_operator(session: Session, conversation: Conversation, now: datetime
         move(session, conversation, "request", now)
 
 
-def queue(session: Session) -> list[Conversation]:
-    """Conversations that wait for a person, longest wait first."""
-    return list(
-        session.scalars(
-            select(Conversation)
-            .where(Conversation.state == "waiting")
-            .order_by(Conversation.waiting_since, Conversation.id)
-        )
+def matter_of(session: Session, conversation: Conversation) -> str:
+    """The first-level category of the article that was spoken of last, or nothing."""
+    code = session.scalar(
+        select(func.coalesce(Category.parent_code, Category.code))
+        .join(Article, Article.category_code == Category.code)
+        .join(Turn, Turn.article_id == Article.id)
+        .where(Turn.conversation_id == conversation.id)
+        .order_by(Turn.number.desc())
+        .limit(1)
     )
+    return code or ""
+
+
+def priority_of(session: Session, conversation: Conversation, now: datetime) -> int:
+    """Danger was spoken of, or the same number has called within rules.REPEATS_WITHIN and nothing came of that call: its
+    question was not settled, no case was filed, and no operator took it."""
+    if session.scalar(select(Turn.id).where(Turn.conversation_id == conversation.id, Turn.act == "danger").limit(1)):
+        return DANGER
+    if conversation.caller is None:
+        return NORMAL
+    came_of_it = select(Turn.id).where(Turn.conversation_id == Conversation.id, Turn.act.in_(("solved", "filed")))
+    unsettled = (
+        select(Conversation.id)
+        .where(Conversation.caller == conversation.caller, Conversation.state == "closed")
+        .where(Conversation.started_at >= now - REPEATS_WITHIN, Conversation.taken_at.is_(None))
+        .where(~came_of_it.exists())
+        .limit(1)
+    )
+    return REPEATED if session.scalar(unsettled) else NORMAL
+
+
+def queue(session: Session, staff: Staff | None = None) -> list[Conversation]:
+    """Conversations that wait for a person, in the order in which this operator, or just anybody, is to take them."""
+    waiting = session.scalars(select(Conversation).where(Conversation.state == "waiting"))
+    if staff is None:
+        return in_order(waiting)
+    return in_order(waiting, listed(staff.languages), listed(staff.skills))
 
 
 def position(session: Session, conversation: Conversation) -> int:
-    """Place in the queue, 1 is next."""
-    return 1 + sum(
-        1
-        for other in queue(session)
-        if other.id != conversation.id
-        and other.waiting_since
-        and conversation.waiting_since
-        and other.waiting_since < conversation.waiting_since
+    """Place in the queue among those who speak the same language, 1 is next."""
+    waiting = [one for one in queue(session) if one.language == conversation.language]
+    return 1 + next((place for place, one in enumerate(waiting) if one.id == conversation.id), len(waiting))
+
+
+def operators_for(session: Session, language: str, now: datetime) -> list[Staff]:
+    """The operators at work who speak this language; when there is none, all who are at work."""
+    present = present_operators(session, now)
+    return [staff for staff in present if language in listed(staff.languages)] or present
+
+
+def minutes_to_wait(session: Session, conversation: Conversation, now: datetime) -> int | None:
+    """How long this conversation will still wait, in minutes, judged by those lately handled; None when too few were."""
+    handled = session.execute(
+        select(Conversation.taken_at, Conversation.closed_at)
+        .where(Conversation.channel == conversation.channel, Conversation.closed_at >= now - LATELY)
+        .where(Conversation.taken_at.is_not(None))
+        .order_by(Conversation.closed_at.desc())
+        .limit(MOST_HANDLED)
     )
+    spans = [closed - taken for taken, closed in handled if taken and closed]
+    operators = len(operators_for(session, conversation.language, now))
+    return expected_wait(position(session, conversation), operators, spans)
 
 
 def held_by(session: Session, staff: Staff) -> list[Conversation]:

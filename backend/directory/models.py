@@ -1,6 +1,6 @@
 """Tables: agencies (three levels), categories (two levels), staff."""
 
-from datetime import datetime
+from datetime import date, datetime
 
 from sqlalchemy import ForeignKey, String
 from sqlalchemy.orm import Mapped, mapped_column, relationship
@@ -19,6 +19,13 @@ class Agency(Base):
     parent_code: Mapped[str | None] = mapped_column(ForeignKey("agencies.code"))
     district: Mapped[str] = mapped_column(String(40))
     duties: Mapped[str] = mapped_column(String(500), default="")
+    contact: Mapped[str] = mapped_column(String(100), default="")  # who is to be asked for there
+    telephone: Mapped[str] = mapped_column(String(40), default="")
+    hours: Mapped[str] = mapped_column(String(200), default="")  # directory/hours.py reads them; empty: not known
+    substitute_code: Mapped[str | None] = mapped_column(ForeignKey("agencies.code"))  # who stands in while it is shut
+    successor_code: Mapped[str | None] = mapped_column(ForeignKey("agencies.code"))  # what it was merged into
+    valid_until: Mapped[date | None]  # the last day on which it took cases; its old cases stay its own
+    former_names: Mapped[str] = mapped_column(String(400), default="")  # newest first, ; between them
 
 
 class Category(Base):
@@ -47,5 +54,33 @@ class Staff(Base):
     telephone: Mapped[str | None] = mapped_column(String(60))  # where calls are put through: +86… or client:name
     ready: Mapped[bool] = mapped_column(default=False)
     seen_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    languages: Mapped[str] = mapped_column(String(60), default="zh")  # zh, yue, en; commas between them
+    skills: Mapped[str] = mapped_column(String(200), default="")  # first-level categories, commas between; empty: all
 
     agency: Mapped[Agency | None] = relationship()
+
+
+class LegacyNumber(Base):
+    """A hotline that was merged into 12345 and whose old number still rings here (or somebody still dials by habit)."""
+
+    __tablename__ = "legacy_numbers"
+
+    number: Mapped[str] = mapped_column(
+        String(20), primary_key=True
+    )  # as legacy.written gives it: 12319, +8655187654321
+    name: Mapped[str] = mapped_column(String(60))  # 城管热线
+    greeting_zh: Mapped[str] = mapped_column(String(300))
+    greeting_yue: Mapped[str] = mapped_column(String(300), default="")  # empty: greeting_zh is said
+    greeting_en: Mapped[str] = mapped_column(String(300))
+    category_code: Mapped[str | None] = mapped_column(
+        ForeignKey("categories.code")
+    )  # of cases that nothing else places
+    agency_code: Mapped[str | None] = mapped_column(ForeignKey("agencies.code"))
+    basis: Mapped[str] = mapped_column(String(200), default="")  # where the merging is stated
+    active: Mapped[bool] = mapped_column(default=True)
+    changed_by_id: Mapped[int | None] = mapped_column(ForeignKey("staff.id"))  # None: as it was loaded
+    changed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+    def greeting(self, language: str) -> str:
+        """What a caller hears first, in zh, yue or en; it speaks the old name."""
+        return {"en": self.greeting_en, "yue": self.greeting_yue}.get(language) or self.greeting_zh

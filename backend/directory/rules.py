@@ -6,7 +6,11 @@ RIGHTS: dict[str, frozenset[str]] = {
     "operator": frozenset({"conversations", "cases"}),
     "dispatcher": frozenset({"cases"}),
     "agency": frozenset({"cases"}),
-    "supervisor": frozenset({"conversations", "cases", "knowledge"}),
+    "supervisor": frozenset(
+        {"conversations", "cases", "knowledge", "line", "integrations", "supervision", "audit", "directory"}
+    ),
+    "reviewer": frozenset({"cases"}),
+    "auditor": frozenset({"cases", "audit"}),
     "editor": frozenset({"knowledge"}),
 }
 """role -> areas of the console that it may enter. What a role may do to a case is in cases/rules.py."""

@@ -1,12 +1,14 @@
 """What others ask of the directory: log-in, presence, agencies and categories by code or place."""
 
-from datetime import datetime
+from collections.abc import Mapping
+from datetime import date, datetime
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerifyMismatchError
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from backend.directory.hours import is_open
 from backend.directory.models import Agency, Staff
 from backend.directory.rules import PRESENCE_LASTS, RIGHTS
 
@@ -54,15 +56,40 @@ def mark_seen(session: Session, staff: Staff, now: datetime) -> None:
     staff.seen_at = now
 
 
+def present_operators(session: Session, now: datetime) -> list[Staff]:
+    """Who could take a conversation now."""
+    seen_since = now - PRESENCE_LASTS
+    return list(
+        session.scalars(
+            select(Staff)
+            .where(Staff.ready, Staff.seen_at >= seen_since, Staff.role.in_(("operator", "supervisor")))
+            .order_by(Staff.id)
+        )
+    )
+
+
 def operators_present(session: Session, now: datetime) -> int:
     """How many operators could take a conversation now."""
-    seen_since = now - PRESENCE_LASTS
-    rows = session.scalars(
-        select(Staff.id).where(Staff.ready, Staff.seen_at >= seen_since, Staff.role.in_(("operator", "supervisor")))
-    )
-    return len(rows.all())
+    return len(present_operators(session, now))
 
 
 def agencies(session: Session) -> list[Agency]:
     """All agencies, city level first."""
     return list(session.scalars(select(Agency).order_by(Agency.level, Agency.code)))
+
+
+def in_charge(known: Mapping[str, Agency], code: str, today: date) -> str:
+    """Who takes new cases of the agency `code` today: the agency itself, or after its last day its successor."""
+    agency = known[code]
+    while agency.valid_until is not None and agency.valid_until < today and agency.successor_code:
+        agency = known[agency.successor_code]
+    return agency.code
+
+
+def stands_in(known: Mapping[str, Agency], code: str, moment: datetime, working_day: bool) -> str | None:
+    """Who answers for the agency `code` at `moment` (China's clock) while it is shut; None when it is open itself, or when
+    nobody does."""
+    agency = known[code]
+    if is_open(agency.hours, moment, working_day) or agency.substitute_code is None:
+        return None
+    return agency.substitute_code if is_open(known[agency.substitute_code].hours, moment, working_day) else None

@@ -4,13 +4,18 @@ A job says only what to look at; how far it has come stands in the record. So a 
 into the queue again when a worker starts, and one that comes twice changes nothing.
 """
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
+from threading import Lock
+from typing import Any
 
 from flask import current_app
 from huey import Huey, RedisHuey, SqliteHuey, crontab
+from huey.exceptions import RetryTask
 from sqlalchemy.engine import make_url
 
+from backend.cases import learning
 from backend.clock import Clock
 from backend.database import Database
 from backend.knowledge import importing
@@ -20,6 +25,8 @@ from backend.settings import ROOT, Settings
 ALIVE_FOR = timedelta(minutes=3)
 """A worker gives a sign of life every minute."""
 SIGN_OF_LIFE = "worker"
+TURN_COMES_IN = 3
+"""Seconds after which an import that found another one at work asks again."""
 
 
 class Jobs:
@@ -28,13 +35,47 @@ class Jobs:
     def __init__(self, settings: Settings, database: Database, clock: Clock, embedder: Embedder | None) -> None:
         self.database, self.clock, self.embedder = database, clock, embedder
         self.queue = make_queue(settings)
-        self.take_in = self.queue.task(name="take_in")(self._take_in)
-        self.queue.periodic_task(crontab(minute="*"), name="give_sign_of_life")(self.give_sign_of_life)
+        self._taking_in = Lock()
+        self.take_in = self.job("take_in", self._take_in)
+        self._learning = Lock()
+        self.learn_routing = self.job("learn_routing", self._learn_routing)
+        self.every_minute("give_sign_of_life", self.give_sign_of_life)
+        self.every_minute("see_whether_to_learn", self._see_whether_to_learn)
+
+    def job(self, name: str, work: Callable[..., None], again: int = 0) -> Callable[..., object]:
+        """A job of this name, the same in every process: calling what is returned puts it into the queue, and a worker then
+        does `work` with the same arguments; when that raises, up to `again` times more, two seconds later each."""
+        put: Callable[..., object] = self.queue.task(name=name, retries=again, retry_delay=2)(work)
+        return put
+
+    def every_minute(self, name: str, work: Callable[[], Any]) -> None:
+        """Let a worker do `work` every minute: what the clock does. It must not mind to be late, or to come twice."""
+        self.queue.periodic_task(crontab(minute="*"), name=name)(work)
 
     def _take_in(self, import_id: int) -> None:
-        """Take in some documents of an import and let other jobs have their turn before the rest."""
-        if importing.take_in(self.database, self.embedder, self.clock, import_id):
+        """Take in some documents of an import and let other jobs have their turn before the rest. One thread does so at a
+        time: a file that two begin would count as begun twice without an end."""
+        if not self._taking_in.acquire(blocking=False):
+            raise RetryTask(delay=TURN_COMES_IN)
+        try:
+            unfinished = importing.take_in(self.database, self.embedder, self.clock, import_id)
+        finally:
+            self._taking_in.release()
+        if unfinished:
             self.take_in(import_id)
+
+    def _learn_routing(self) -> None:
+        """Let routing learn anew, once at a time: it takes a minute or some."""
+        if self._learning.acquire(blocking=False):
+            try:
+                learning.learn(self.database, self.embedder, self.clock())
+            finally:
+                self._learning.release()
+
+    def _see_whether_to_learn(self) -> None:
+        """Put a learning into the queue when it is time for one."""
+        if learning.is_time_to_learn(self.database, self.clock()):
+            self.learn_routing()
 
     def begin(self) -> None:
         """Begin to work: put into the queue what an earlier worker has left."""

@@ -7,16 +7,12 @@ import csv
 import io
 import json
 import re
-import zipfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import date, datetime
+from datetime import datetime
 from pathlib import PurePath
 from typing import Any, cast
 
-from openpyxl import Workbook, load_workbook
-from openpyxl.styles import Alignment, Font
-from openpyxl.utils import get_column_letter
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -26,6 +22,7 @@ from backend.knowledge import editing
 from backend.knowledge.content import SOURCE_FIELDS, Content, Known, Problem, comparable, content_of, problems, tidy
 from backend.knowledge.models import Article, ArticleVersion
 from backend.knowledge.speech import short_speech
+from backend.spreadsheet import Row, Table, cell_text, decode
 
 COLUMNS: dict[str, str] = {
     "id": "编号",
@@ -48,16 +45,9 @@ COLUMNS: dict[str, str] = {
 undo what was changed meanwhile."""
 
 ROWS_LIMIT = 5000
-FILE_LIMIT = 20_000_000
-"""Bytes of an uploaded file."""
-UNPACKED_LIMIT = 200_000_000
-"""Bytes of all that an xlsx file unpacks to: 800 documents with a million characters are 3 MB, a zip bomb is more."""
 ID = re.compile(r"[A-Za-z0-9][\w.-]{0,79}", re.ASCII)
-FORMULA = re.compile(r"'*[=+\-@\t\r＝＋－＠]")
-"""How a cell begins that a spreadsheet would run (https://owasp.org/www-community/attacks/CSV_Injection)."""
-
-Row = dict[str, str]
-"""One article as text, field -> cell. Ways of asking and sources stand one a line; a source is title|issuer|number|url."""
+TABLE = Table("articles", COLUMNS, ROWS_LIMIT)
+"""One article a row. Ways of asking and sources stand one a line; a source is title|issuer|number|url."""
 
 
 @dataclass(frozen=True)
@@ -120,36 +110,6 @@ def sources_of(lines: str) -> list[dict[str, str]]:
 # ---- writing files
 
 
-def write_xlsx(rows: Sequence[Row]) -> bytes:
-    """A workbook with one sheet."""
-    book = Workbook()
-    sheet = book.worksheets[0]
-    sheet.title = "articles"
-    sheet.append(list(COLUMNS.values()))
-    for row in rows:
-        sheet.append([guard(row[name]) for name in COLUMNS])
-    for cell in sheet[1]:
-        cell.font = Font(bold=True)
-    for cells in sheet.iter_rows(min_row=2):
-        for cell in cells:
-            cell.alignment = Alignment(wrap_text=True, vertical="top")
-    for number in range(1, len(COLUMNS) + 1):
-        sheet.column_dimensions[get_column_letter(number)].width = 28
-    sheet.freeze_panes = "C2"
-    written = io.BytesIO()
-    book.save(written)
-    return written.getvalue()
-
-
-def write_csv(rows: Sequence[Row]) -> bytes:
-    """UTF-8 with a byte order mark, by which Excel knows it."""
-    written = io.StringIO()
-    writer = csv.writer(written)
-    writer.writerow(COLUMNS.values())
-    writer.writerows([guard(row[name]) for name in COLUMNS] for row in rows)
-    return written.getvalue().encode("utf-8-sig")
-
-
 def write_json(rows: Sequence[Row]) -> bytes:
     """A list of objects with the same cells."""
     ordered = [{name: row[name] for name in COLUMNS} for row in rows]
@@ -168,42 +128,7 @@ def write_md(rows: Sequence[Row]) -> bytes:
     return "\n".join(parts).encode()
 
 
-def guard(cell: str) -> str:
-    """A cell that no spreadsheet takes for a formula."""
-    return f"'{cell}" if FORMULA.match(cell) else cell
-
-
 # ---- reading files
-
-
-def read_xlsx(data: bytes) -> list[tuple[int, Row]]:
-    """The rows of the first sheet. Raises Refused when this is no workbook, or unpacks to too much."""
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as packed:
-            if sum(part.file_size for part in packed.infolist()) > UNPACKED_LIMIT:
-                raise Refused("file_unpacks_to_too_much")
-        book = load_workbook(io.BytesIO(data), read_only=True, data_only=True)
-        cells = [
-            [cell_text(cell) for cell in row] for row in first_rows(book.worksheets[0].iter_rows(values_only=True))
-        ]
-    except Refused:
-        raise
-    except Exception as error:  # a broken workbook fails in many ways, none of them documented
-        raise Refused("file_unreadable", kind="xlsx") from error
-    return table_rows(list(enumerate(cells, start=1)))
-
-
-def read_csv(data: bytes) -> list[tuple[int, Row]]:
-    """The rows of a table as Excel or any other program writes it. Raises Refused."""
-    text = decode(data)
-    first = text.split("\n", 1)[0]
-    delimiter = max(",;\t", key=first.count)
-    try:
-        reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-        lines = [(number, row) for number, row in enumerate(first_rows(reader), start=1)]
-    except csv.Error as error:
-        raise Refused("file_unreadable", kind="csv") from error
-    return table_rows(lines)
 
 
 def read_json(data: bytes) -> list[tuple[int, Row]]:
@@ -214,10 +139,10 @@ def read_json(data: bytes) -> list[tuple[int, Row]]:
         raise Refused("file_unreadable", kind="json") from error
     if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
         raise Refused("file_unreadable", kind="json")
-    check_headings({name for one in found[: ROWS_LIMIT + 1] for name in one})
+    TABLE.check_headings({name for one in found[: ROWS_LIMIT + 1] for name in one})
     return [
-        (number, {field_of(name): json_cell(value) for name, value in one.items()})
-        for number, one in enumerate(first_rows(found), start=1)
+        (number, {TABLE.field_of(name): json_cell(value) for name, value in one.items()})
+        for number, one in enumerate(TABLE.first_rows(found), start=1)
     ]
 
 
@@ -230,81 +155,17 @@ def read_md(data: bytes) -> list[tuple[int, Row]]:
             rows.append({"question": line[2:]})
             name = ""
         elif line.startswith("## ") and rows:
-            check_headings([line[3:]])
-            name = field_of(line[3:])
+            TABLE.check_headings([line[3:]])
+            name = TABLE.field_of(line[3:])
             rows[-1][name] = ""
         elif name:
             rows[-1][name] += line.removeprefix("\\") + "\n"
         elif line.strip():
             raise Refused("file_unreadable", kind="md")
     return [
-        (number, {name: cell.strip() for name, cell in row.items()}) for number, row in enumerate(first_rows(rows), 1)
+        (number, {name: cell.strip() for name, cell in row.items()})
+        for number, row in enumerate(TABLE.first_rows(rows), 1)
     ]
-
-
-def table_rows(lines: Sequence[tuple[int, Sequence[str]]]) -> list[tuple[int, Row]]:
-    """The rows below the line of headings, without empty ones; each with its number in the file."""
-    if not lines:
-        raise Refused("column_missing", column=COLUMNS["question"])
-    headings = [heading.strip() for heading in lines[0][1]]
-    check_headings(filter(None, headings))
-    names = [field_of(heading) for heading in headings]
-    return [
-        (number, {name: unguard(cell) for name, cell in zip(names, cells, strict=False) if name})
-        for number, cells in lines[1:]
-        if any(cell.strip() for cell in cells)
-    ]
-
-
-def check_headings(headings: Iterable[str]) -> None:
-    """Raises Refused for a column that means nothing here, so that nothing is lost unsaid."""
-    for heading in headings:
-        if field_of(heading) not in COLUMNS:
-            raise Refused("column_unknown", column=heading[:40])
-
-
-def field_of(heading: str) -> str:
-    """The field that a column is for; an unknown heading as it is."""
-    fields = {shown: name for name, shown in COLUMNS.items()}
-    return fields.get(heading.strip(), heading.strip())
-
-
-def first_rows(rows: Iterable[Any]) -> list[Any]:
-    """The rows as a list. Raises Refused when there are more than one import takes."""
-    taken = []
-    for row in rows:
-        taken.append(row)
-        if len(taken) > ROWS_LIMIT + 1:
-            raise Refused("too_many_articles", limit=ROWS_LIMIT)
-    return taken
-
-
-def decode(data: bytes) -> str:
-    """The text of a file in UTF-8, or in GB 18030 as Excel on Chinese Windows writes it. Raises Refused."""
-    for encoding in ("utf-8-sig", "gb18030"):
-        try:
-            text = data.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-        if "\x00" not in text:
-            return text
-    raise Refused("encoding_unknown")
-
-
-def unguard(cell: str) -> str:
-    """The cell as it was before `guard`."""
-    return cell[1:] if cell.startswith("'") and FORMULA.match(cell) else cell
-
-
-def cell_text(cell: object) -> str:
-    """What stands in a cell of a workbook, as text."""
-    if isinstance(cell, datetime):
-        return cell.date().isoformat()
-    if isinstance(cell, date):
-        return cell.isoformat()
-    if isinstance(cell, float) and cell.is_integer():
-        return str(int(cell))
-    return "" if cell is None else str(cell)
 
 
 def json_cell(value: object) -> str:
@@ -320,16 +181,16 @@ def json_cell(value: object) -> str:
 
 
 WRITERS: dict[str, tuple[Callable[[Sequence[Row]], bytes], str]] = {
-    "xlsx": (write_xlsx, "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"),
-    "csv": (write_csv, "text/csv"),
+    "xlsx": (TABLE.write_xlsx, "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"),
+    "csv": (TABLE.write_csv, "text/csv"),
     "json": (write_json, "application/json"),
     "md": (write_md, "text/markdown"),
 }
 """format -> how it is written, and its media type."""
 
 READERS: dict[str, Callable[[bytes], list[tuple[int, Row]]]] = {
-    "xlsx": read_xlsx,
-    "csv": read_csv,
+    "xlsx": TABLE.read_xlsx,
+    "csv": TABLE.read_csv,
     "json": read_json,
     "md": read_md,
 }

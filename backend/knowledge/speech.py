@@ -12,6 +12,8 @@ Problem = Literal["address", "table", "list", "number", "letters", "brackets", "
 SYLLABLES_PER_SECOND = 4.0
 """Read Mandarin has 5.2 (Pellegrino, Coupé and Marsico 2011, Language 87, table 1); a telephone voice with its pauses is
 taken to be slower. An estimate: the voices of the telephone provider were not timed."""
+ENGLISH_WORDS_PER_SECOND = 2.5
+"""150 words a minute, at which English is commonly read aloud. An estimate like the above."""
 LONGEST_SECONDS = 20.0
 
 ADDRESS = re.compile(r"https?:|www\.|[\w.+-]+@[\w-]+\.\w+|\b[\w-]+\.(?:cn|com|org|net)\b", re.IGNORECASE | re.ASCII)
@@ -31,23 +33,27 @@ SIGNS = {
 SIGN = "|".join(sorted(map(re.escape, SIGNS), key=len, reverse=True))
 
 
-def problems(speech: str) -> list[Problem]:
+def problems(speech: str, language: str = "zh") -> list[Problem]:
     """Why a voice can't say this, in a fixed order; empty when it can. 'number': digits and signs that a voice may misread,
-    to be written in words; 'letters': Latin words and unspaced abbreviations; 'long': above LONGEST_SECONDS."""
+    to be written in words; 'letters': Latin words and unspaced abbreviations; 'long': above LONGEST_SECONDS. An English
+    voice may be given letters and numbers."""
     found: dict[Problem, bool] = {
         "address": bool(ADDRESS.search(speech)),
         "table": bool(TABLE.search(speech)),
         "list": bool(BULLET.search(speech)),
-        "number": bool(NUMBER.search(speech)),
-        "letters": bool(LETTERS.search(speech)),
+        "number": language != "en" and bool(NUMBER.search(speech)),
+        "letters": language != "en" and bool(LETTERS.search(speech)),
         "brackets": bool(BRACKETS.search(speech)),
-        "long": seconds(speech) > LONGEST_SECONDS,
+        "long": seconds(speech, language) > LONGEST_SECONDS,
     }
     return [problem for problem, there in found.items() if there]
 
 
-def seconds(speech: str) -> float:
-    """How long saying this takes: a syllable for each Chinese character and each Latin letter of its spoken form."""
+def seconds(speech: str, language: str = "zh") -> float:
+    """How long saying this takes: a syllable for each Chinese character and each Latin letter of its spoken form; in English
+    so many words."""
+    if language == "en":
+        return len(speech.split()) / ENGLISH_WORDS_PER_SECOND
     return len(re.findall(r"[一-鿿〇A-Za-z]", spoken(speech))) / SYLLABLES_PER_SECOND
 
 

@@ -2,6 +2,9 @@
 
 from alembic import context
 
+from backend import outbox as _outbox  # noqa: F401
+from backend import webhooks as _webhooks  # noqa: F401
+from backend.api import models as _api  # noqa: F401
 from backend.cases import models as _cases  # noqa: F401  # these imports register the tables
 from backend.conversations import models as _conversations  # noqa: F401
 from backend.database import Base, make_engine

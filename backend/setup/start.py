@@ -1,4 +1,5 @@
-"""Starts the line and stays with it: web, bot, actions and worker under supervisord, until Ctrl-C (`make run`).
+"""Starts the line and stays with it: web, bot, actions, worker and, in development, the practice exchange under supervisord,
+until Ctrl-C (`make run`).
 
 `python -m backend.setup.start --check` only looks whether it could start: settings, ports, disk. `make run` does that
 before it installs and trains for minutes.
@@ -50,6 +51,8 @@ def main() -> None:
         "bot": ("BOT_PORT", settings.bot_port),
         "actions": ("ACTIONS_PORT", settings.actions_port),
     }
+    if settings.environment == "development":
+        ports["exchange"] = ("EXCHANGE_PORT", settings.exchange_port)
     check_ports(ports)
     check_room(FULL_GB)
     if "--check" in sys.argv:
@@ -126,6 +129,8 @@ def start_supervisor(settings: Settings) -> "subprocess.Popen[bytes]":
         "API_PORT": str(settings.api_port),
         "BOT_PORT": str(settings.bot_port),
         "ACTIONS_PORT": str(settings.actions_port),
+        "EXCHANGE_PORT": str(settings.exchange_port),
+        "EXCHANGE": "true" if settings.environment == "development" else "false",
         "BACKEND_URL": f"http://127.0.0.1:{settings.api_port}",
         "API_TOKEN": settings.api_token,
         "BOT_TOKEN": settings.bot_token,

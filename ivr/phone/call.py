@@ -1,8 +1,7 @@
 """One practice call: carries out TwiML for a person, and calls the line's webhooks exactly as Twilio does.
 
 Free of any terminal or browser: what the caller does are methods, what the caller notices are the events
-that they return. Clock, randomness and transport are handed in. All state is one JSON-able dataclass, so
-that a call can travel with a page and the server keep nothing.
+that they return. Clock, randomness and transport are handed in. All state is one dataclass.
 
 Facts: request parameters https://www.twilio.com/docs/voice/twiml#twilios-request-to-your-application, per
 verb https://www.twilio.com/docs/voice/twiml/gather (and /record, /enqueue, /leave, /dial, /redirect),
@@ -10,11 +9,13 @@ signature https://www.twilio.com/docs/usage/webhooks/webhooks-security.
 
 Where it differs from Twilio: `loop` is heard once; a caller who acts is taken to act at a moment when the
 line is listening, so bargeIn changes nothing; HTTP redirects are failures; partialResultCallback is never
-called.
+called; in a stream the line is read for as long as it speaks, and again at the next act.
 """
 
 from __future__ import annotations
 
+import contextlib
+import json
 import random
 import time
 import uuid
@@ -22,12 +23,14 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from email.utils import formatdate
 from typing import Any, ClassVar, Literal, Protocol
-from urllib.parse import urldefrag, urlencode, urljoin, urlsplit
+from urllib.parse import parse_qsl, urldefrag, urlencode, urljoin, urlsplit
 
 import httpx
+from simple_websocket import Client, ConnectionClosed
+from simple_websocket import ConnectionError as ConnectionError_
 from twilio.request_validator import RequestValidator
 
-from ivr.phone.twiml import HTTP_RETRIEVAL_FAILURE, Element, TwimlRefused, parse_twiml
+from ivr.phone.twiml import HTTP_RETRIEVAL_FAILURE, Context, Element, TwimlRefused, parse_twiml
 
 DEFAULT_FROM = "+8613800138000"
 DEFAULT_TO = "+8612345"
@@ -39,13 +42,20 @@ WEBHOOK_SECONDS = 15
 # A document that leads to a document without ever listening: after this many the person gets a turn.
 DOCUMENTS_IN_A_ROW = 20
 LOGGED_REQUESTS = 30
+# How long a stream is read after a key, which often has no answer of its own, and while the caller is silent.
+AFTER_KEY_SECONDS = 2
+SILENT_SECONDS = 30
+# https://www.twilio.com/docs/api/errors/64102 (can't connect to the websocket) and /64105 (it ended unexpectedly)
+STREAM_NOT_REACHED, STREAM_BROKEN = 64102, 64105
 # docs/voice/twiml/enqueue: the default size of a queue, and the playlist heard when there is no waitUrl.
 MAX_QUEUE_SIZE = "1000"
 DEFAULT_WAIT_URL = "http://s3.amazonaws.com/com.twilio.sounds.music/index.xml"
 DEFAULT_WAIT_TWIML = f"<Response><Play>{DEFAULT_WAIT_URL}</Play></Response>"
 
-Status = Literal["new", "talking", "listening", "recording", "paused", "queued", "dialling", "connected", "ended"]
-DialFailure = Literal["no-answer", "busy", "failed"]
+Status = Literal[
+    "new", "talking", "listening", "recording", "paused", "queued", "dialling", "connected", "streaming", "ended"
+]
+DialFailure = Literal["no-answer", "busy", "failed", "completed"]  # completed: answered, but not connected
 REASON_OF_REJECT = {"rejected": "no-answer", "busy": "busy"}  # reason -> CallStatus
 
 
@@ -183,12 +193,14 @@ Answer = tuple[int, str, bytes]
 
 
 class WebhookFailed(Exception):
-    """A webhook gave no document: unreachable, too slow, or an HTTP error. `code` is Twilio's."""
+    """A webhook gave no document: unreachable, too slow, or an HTTP error. `code` is Twilio's; `kind` is what a retry
+    policy calls it: ct (no connection), rt (no answer in time), 4xx, 5xx, or "" where there is nothing to try again."""
 
-    def __init__(self, reason: str, code: int = HTTP_RETRIEVAL_FAILURE) -> None:
+    def __init__(self, reason: str, code: int = HTTP_RETRIEVAL_FAILURE, kind: str = "") -> None:
         super().__init__(reason)
         self.code = code
         self.reason = reason
+        self.kind = kind
 
 
 class Transport(Protocol):
@@ -219,8 +231,53 @@ class HttpTransport:
         try:
             response = self._client.request(method, url, data=form, headers=headers)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise WebhookFailed(f"no answer: {type(error).__name__}: {error}") from error
+            kind = "ct" if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout) else "rt"
+            raise WebhookFailed(f"no answer: {type(error).__name__}: {error}", kind=kind) from error
         return response.status_code, response.headers.get("Content-Type", ""), response.content
+
+
+class StreamClosed(Exception):
+    """The other side has closed the stream, or it could not be opened."""
+
+
+class Stream(Protocol):
+    """A websocket to the line."""
+
+    def send(self, text: str) -> None:
+        """Send a message. Raises StreamClosed."""
+
+    def receive(self, timeout: float) -> str | None:
+        """The next message; None when none comes within `timeout` seconds. Raises StreamClosed."""
+
+    def close(self) -> None:
+        """Close it from this side."""
+
+
+class Websocket:
+    """The real stream. Raises StreamClosed when it can't be opened."""
+
+    def __init__(self, url: str, headers: dict[str, str]) -> None:
+        try:
+            self._client = Client.connect(url, headers=headers)
+        except (OSError, ConnectionError_, ConnectionClosed) as error:
+            raise StreamClosed(f"{type(error).__name__}: {error}") from error
+
+    def send(self, text: str) -> None:
+        try:
+            self._client.send(text)
+        except ConnectionClosed as error:
+            raise StreamClosed(str(error)) from error
+
+    def receive(self, timeout: float) -> str | None:
+        try:
+            message = self._client.receive(timeout=timeout)
+        except ConnectionClosed as error:
+            raise StreamClosed(str(error)) from error
+        return None if message is None else str(message)
+
+    def close(self) -> None:
+        with contextlib.suppress(ConnectionClosed):
+            self._client.close()
 
 
 # ---- the state ---------------------------------------------------------------------------------------------
@@ -269,34 +326,29 @@ class CallState:
     base_url: str
     fallback_url: str = ""
     status_callback: str = ""
+    status_callback_method: str = "POST"
+    status_callback_events: list[str] = field(default_factory=lambda: ["completed"])
+    progress: int = 0  # events of the call so far, told or not
     account_sid: str = PRACTICE_ACCOUNT
+    direction: str = "inbound"  # inbound, outbound-api or outbound-dial
+    parent_call_sid: str = ""  # of the call whose Dial made this one
+    answered_by: str = ""  # what machine detection said
+    whisper: bool = False  # the document is heard before the two sides are connected
+    dials: int = 0  # Dials carried out so far
+    dialled_sid: str = ""  # the call that the Dial under way made
     status: Status = "new"
     call_status: str = "ringing"  # as Twilio tells it
     started_at: float = 0.0
     act_started_at: float = 0.0  # of the recording, dial or bridge under way
     keys: str = ""  # pressed so far, for the Gather under way
+    session_sid: str = ""  # of the stream under way
+    tokens: str = ""  # what the stream has said so far of what it is saying
+    stream_language: str = ""
     queue_position: int = 1
     page: Page | None = None
     queue: Queue | None = None
     last_request: Request | None = None
     log: list[dict[str, Any]] = field(default_factory=list)  # method, url, status of the last requests
-
-    def to_dict(self) -> dict[str, Any]:
-        """The state as JSON-able data."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> CallState:
-        """The state that `to_dict` gave. Raises ValueError when it is not one."""
-        try:
-            state = cls(**data)
-            state.page = Page(**data["page"]) if data["page"] else None
-            state.last_request = Request(**data["last_request"]) if data["last_request"] else None
-            if data["queue"]:
-                state.queue = Queue(**{**data["queue"], "page": Page(**data["queue"]["page"])})
-        except (TypeError, KeyError) as error:
-            raise ValueError(f"not the state of a call: {error}") from error
-        return state
 
 
 # ---- the call ----------------------------------------------------------------------------------------------
@@ -317,8 +369,11 @@ class PracticeCall:
         transport: Transport,
         clock: Callable[[], float] = time.time,
         randomness: random.Random | None = None,
+        open_stream: Callable[[str, dict[str, str]], Stream] = Websocket,
     ) -> None:
         self.state = state
+        self._open_stream = open_stream
+        self._stream: Stream | None = None
         self._validator = RequestValidator(auth_token)
         self._transport = transport
         self._clock = clock
@@ -349,7 +404,7 @@ class PracticeCall:
         randomness = randomness or random.SystemRandom()
         base = base_url.rstrip("/") + "/"
         state = CallState(
-            call_sid=_sid("CA", randomness),
+            call_sid=new_sid("CA", randomness),
             from_=from_,
             to=to,
             base_url=base,
@@ -363,21 +418,56 @@ class PracticeCall:
         """What the line is doing: waiting for the caller, recording, queued and so on."""
         return self.state.status
 
-    def to_dict(self) -> dict[str, Any]:
-        """The call as JSON-able data; `PracticeCall(CallState.from_dict(data), ...)` takes it up again."""
-        return self.state.to_dict()
-
     # ---- what the caller does
 
     def start(self, voice_url: str, method: str = "POST") -> list[Event]:
-        """Dial the line, whose first webhook is `voice_url` (relative to the base URL)."""
+        """Dial the line, whose first webhook is `voice_url` (relative to the base URL). A call that the line made has been
+        answered: what it hears is at `voice_url`."""
         self._begin()
         if self.state.status != "new":
             raise ValueError("the call has been started already")
-        self.state.started_at = self._clock()
+        self.state.started_at = self.state.started_at or self._clock()
         self.state.status = "talking"
         self._open(urljoin(self.state.base_url, voice_url), method)
         return self._finish()
+
+    def start_with(self, twiml: str) -> list[Event]:
+        """A call that the line made has been answered, and hears this document (the REST API's Twiml parameter)."""
+        self._begin()
+        self.state.started_at = self.state.started_at or self._clock()
+        self._open_text(twiml)
+        return self._finish()
+
+    def join(self) -> list[Event]:
+        """A call that the line made has been answered, and is connected with no document of its own."""
+        self._begin()
+        self.state.started_at = self.state.started_at or self._clock()
+        self.state.call_status = "in-progress"
+        self._answer()
+        return self._finish()
+
+    def go_unanswered(self, call_status: str) -> list[Event]:
+        """A call that the line made is not answered: no-answer, busy, failed or canceled."""
+        self._begin()
+        self.state.call_status = call_status
+        self._end("line")
+        return self._finish()
+
+    def tell_progress(self, event: str, params: dict[str, str] | None = None) -> None:
+        """Tell the status callback, if it wants this event: initiated, ringing, answered or completed
+        (docs/voice/api/call-resource#statuscallback)."""
+        number, self.state.progress = self.state.progress, self.state.progress + 1
+        if self.state.status_callback and event in self.state.status_callback_events:
+            self.notify(
+                self.state.status_callback,
+                self.state.status_callback_method,
+                {
+                    **(params or {}),
+                    "Timestamp": formatdate(self._clock()),
+                    "CallbackSource": "call-progress-events",
+                    "SequenceNumber": str(number),
+                },
+            )
 
     def press(self, digits: str, then_wait: bool = True) -> list[Event]:
         """Press keys (0-9 * #).
@@ -392,10 +482,14 @@ class PracticeCall:
         verb = self._verb()
         if self.state.status == "listening" and "dtmf" in _input_of(verb):
             self._take_keys(verb, digits, then_wait)
+        elif self.state.status == "streaming":
+            for key in digits:
+                self._send_to_stream({"type": "dtmf", "digit": key})
+            self._read_stream(AFTER_KEY_SECONDS)
         elif self.state.status == "recording" and (key := _first_of(digits, _finish_keys_of(verb))):
             self._finish_recording(verb, max(1, self._seconds_since(self.state.act_started_at)), key, None)
         elif self.state.status == "connected":
-            if verb.get("hangupOnStar") == "true" and "*" in digits:
+            if verb.name == "Dial" and verb.get("hangupOnStar") == "true" and "*" in digits:
                 self._dial_ended("completed")
         else:
             self._notice(NotHeard(digits))
@@ -410,6 +504,10 @@ class PracticeCall:
         # Whichever of keys and speech comes first has precedence (docs/voice/twiml/gather#input).
         if self.state.status == "listening" and "speech" in _input_of(verb) and not self.state.keys:
             self._act(verb, {"SpeechResult": text.strip(), "Confidence": str(confidence)})
+        elif self.state.status == "streaming":
+            language = self.state.stream_language
+            self._send_to_stream({"type": "prompt", "voicePrompt": text.strip(), "lang": language, "last": True})
+            self._read_stream(WEBHOOK_SECONDS)
         elif self.state.status == "recording":
             self._finish_recording(verb, max(1, len(text) // 4), "", text.strip())
         elif self.state.status != "connected":
@@ -423,9 +521,20 @@ class PracticeCall:
             self._take_silence(self._verb())
         elif self.state.status == "recording":
             self._finish_recording(self._verb(), 0, "", None)
+        elif self.state.status == "streaming":
+            self._read_stream(SILENT_SECONDS)
         else:
             self._let_time_pass()
         return self._finish(time_has_passed=True)
+
+    def interrupt(self, heard: str, milliseconds: int = 1000) -> list[Event]:
+        """Begin to speak or press while a stream still speaks, of which only `heard` was said; what the caller says
+        follows as an act of its own."""
+        self._begin()
+        if self.state.status == "streaming":
+            message = {"utteranceUntilInterrupt": heard, "durationUntilInterruptMs": milliseconds}
+            self._send_to_stream({"type": "interrupt", **message})
+        return self._finish()
 
     def wait(self) -> list[Event]:
         """Let time pass: a pause ends, waiting music goes on one cycle, a ringing phone is answered, and a
@@ -458,12 +567,14 @@ class PracticeCall:
             return self._finish()
         self.state.call_status = "completed"
         verb = self._verb()
+        if self._close_stream() and verb.get("action"):
+            self.notify(self._url_of(verb, "action"), verb.get("method", "POST"), self._session("completed"))
         seconds = self._seconds_since(self.state.act_started_at)
         if self.state.status == "recording" and seconds:
-            self._notify(self._url_of(verb, "action"), verb.get("method", "POST"), self._recorded(seconds, "hangup"))
-        elif self.state.status in ("dialling", "connected") and not self.state.queue and verb.get("action"):
+            self.notify(self._url_of(verb, "action"), verb.get("method", "POST"), self._recorded(seconds, "hangup"))
+        elif self.state.status in ("dialling", "connected") and not self.state.queue and _asks_after_dial(verb):
             result = "completed" if self.state.status == "connected" else "no-answer"
-            self._notify(self._url_of(verb, "action"), verb.get("method", "POST"), self._dialled(result))
+            self.notify(self._url_of(verb, "action"), verb.get("method", "POST"), self._dialled(result))
         self._end("caller")
         return self._finish()
 
@@ -493,15 +604,42 @@ class PracticeCall:
             self._dial_ended(why)
         return self._finish()
 
-    def redirected(self, url: str, method: str = "POST") -> list[Event]:
-        """The line moves the call to `url` by Twilio's REST API (calls/<sid>, docs/voice/api/call-resource):
-        whatever is going on stops, a queue is left with QueueResult=redirected."""
+    def redirected(self, url: str, method: str = "POST", twiml: str = "") -> list[Event]:
+        """The line moves the call to `url`, or to the document `twiml`, by Twilio's REST API (calls/<sid>,
+        docs/voice/api/call-resource): whatever is going on stops, a queue is left with QueueResult=redirected."""
         self._begin()
         if self.state.status in ("new", "ended"):
             return self._finish()
+        self.state.whisper = False
+        self._close_stream()
         if (queue := self._leave()) and queue.action:
-            self._notify(queue.action, queue.method, self._queue_result(queue, "redirected"))
-        self._open(urljoin(self.state.base_url, url), method)
+            self.notify(queue.action, queue.method, self._queue_result(queue, "redirected"))
+        if twiml:
+            self._open_text(twiml)
+        else:
+            self._open(urljoin(self.state.base_url, url), method)
+        return self._finish()
+
+    def hung_up_by_line(self) -> list[Event]:
+        """The line ends the call, by Twilio's REST API."""
+        self._begin()
+        if self.state.status not in ("new", "ended"):
+            self._end("line")
+        return self._finish()
+
+    def listen_to(self, url: str, method: str, params: dict[str, str]) -> list[Event]:
+        """Hear a document beside the call's own, which goes on untouched: a conference's waiting music or an announcement
+        (docs/voice/twiml/conference#attributes-waitUrl)."""
+        self._begin()
+        try:
+            content_type, body = self._call_webhook(urljoin(self.state.base_url, url), method, params)
+            if content_type.startswith("audio/"):  # a sound file is as good as a document here
+                self._notice(Play(url))
+                return self._finish()
+            for verb in parse_twiml(body, content_type, "hold").verbs:
+                self._sound(verb)
+        except (WebhookFailed, TwimlRefused) as failure:
+            self._notice(Error(failure.code, failure.reason, url))
         return self._finish()
 
     def repeat_last_webhook(self) -> str:
@@ -536,6 +674,9 @@ class PracticeCall:
                 page.at += 1
                 time_has_passed = False
                 self._carry_out(verbs[page.at - 1])
+            elif self.state.whisper:
+                self.state.whisper = False
+                self._answer()
             elif not self.state.queue:
                 self._end("document_end")
             elif time_has_passed:
@@ -582,8 +723,12 @@ class PracticeCall:
                 self._enqueue(verb)
             case "Leave":
                 self._leave_queue("leave")
+            case "Connect":
+                self._begin_stream(verb.children[0])
             case "Dial":
                 self.state.act_started_at = self._clock()
+                self.state.dials += 1
+                self.state.dialled_sid = new_sid("CA", self._random)
                 self.state.status = "dialling"
                 self._notice(_dialling(verb))
 
@@ -607,30 +752,22 @@ class PracticeCall:
             self.state.status = "talking"
         elif self.state.status == "dialling":
             self._answer()
+        elif self.state.status == "streaming":
+            self._read_stream(0)
 
     def _end(self, reason: str) -> None:
         """The call is over: tell the queue that the caller was in, then the status callback."""
         if self.state.call_status in ("ringing", "in-progress"):
             self.state.call_status = "completed"
+        self._close_stream()
         result = "bridged" if self.state.status == "connected" else "hangup"
         queue = self._leave()
         self.state.status = "ended"
         self._notice(HungUp(reason))
         if queue and queue.action:
-            self._notify(queue.action, queue.method, self._queue_result(queue, result))
-        if self.state.status_callback:
-            # docs/voice/api/call-resource#statuscallback
-            seconds = str(self._seconds_since(self.state.started_at))
-            self._notify(
-                self.state.status_callback,
-                "POST",
-                {
-                    "CallDuration": seconds,
-                    "Timestamp": formatdate(self._clock()),
-                    "CallbackSource": "call-progress-events",
-                    "SequenceNumber": "0",
-                },
-            )
+            self.notify(queue.action, queue.method, self._queue_result(queue, result))
+        seconds = str(self._seconds_since(self.state.started_at) if self.state.started_at else 0)
+        self.tell_progress("completed", {"CallDuration": seconds})
 
     # ---- Gather
 
@@ -687,11 +824,11 @@ class PracticeCall:
                 },
             )
         if transcript and verb.get("transcribe") == "true" and verb.get("transcribeCallback"):
-            self._notify(
+            self.notify(
                 self._url_of(verb, "transcribeCallback"),
                 "POST",
                 {
-                    "TranscriptionSid": _sid("TR", self._random),
+                    "TranscriptionSid": new_sid("TR", self._random),
                     "TranscriptionText": transcript,
                     "TranscriptionStatus": "completed",
                     "RecordingSid": recorded["RecordingSid"],
@@ -701,22 +838,28 @@ class PracticeCall:
 
     def _recorded(self, seconds: int, key: str) -> dict[str, str]:
         """The parameters that tell of a new recording; `key` ended it ("hangup" when the caller hung up)."""
-        sid = _sid("RE", self._random)
-        url = urljoin(self.state.base_url, f"/phone/recordings/{sid}")
+        sid = new_sid("RE", self._random)
+        url = self.keep_recording(sid, seconds)
         params = {"RecordingUrl": url, "RecordingSid": sid, "RecordingDuration": str(seconds)}
         return {**params, "Digits": key} if key else params
+
+    def keep_recording(self, sid: str, seconds: int) -> str:
+        """Where the new recording can be fetched: nobody's voice is kept, the line's own page gives silence."""
+        return urljoin(self.state.base_url, f"/phone/recordings/{sid}")
 
     def _recording_callback(self, verb: Element, params: dict[str, str]) -> None:
         if verb.get("recordingStatusCallback"):
             url = self._url_of(verb, "recordingStatusCallback")
-            self._notify(url, verb.get("recordingStatusCallbackMethod", "POST"), params)
+            self.notify(url, verb.get("recordingStatusCallbackMethod", "POST"), params)
 
     # ---- Enqueue
 
     def _enqueue(self, verb: Element) -> None:
+        name = verb.text or verb.get("workflowSid") or "default"
+        sid, self.state.queue_position = self.place_in_queue(name)
         queue = Queue(
-            name=verb.text or verb.get("workflowSid") or "default",
-            sid=_sid("QU", self._random),
+            name=name,
+            sid=sid,
             since=self._clock(),
             action=self._url_of(verb, "action") if verb.get("action") else "",
             method=verb.get("method", "POST"),
@@ -727,6 +870,10 @@ class PracticeCall:
         self.state.queue = queue
         self._notice(Queued(queue.name, self.state.queue_position))
         self._open_wait_page(queue)
+
+    def place_in_queue(self, name: str) -> tuple[str, int]:
+        """The queue's SID and the position at which this call enters it: a telephone by itself is alone there."""
+        return new_sid("QU", self._random), self.state.queue_position
 
     def _open_wait_page(self, queue: Queue) -> None:
         """Ask for what the waiting caller hears next
@@ -776,17 +923,129 @@ class PracticeCall:
         if self.state.queue:
             return self._leave_queue("bridged")
         verb = self._verb()
-        if verb.get("action"):
+        if verb.name != "Dial":  # this is the side that was dialled
+            self._end("line")
+        elif verb.get("action"):
             self._act(verb, self._dialled(result))
         else:
             self.state.status = "talking"
 
     def _dialled(self, result: str) -> dict[str, str]:
-        params = {"DialCallStatus": result, "DialCallSid": _sid("CA", self._random)}
-        if result != "completed":
+        params = {"DialCallStatus": result, "DialCallSid": self.state.dialled_sid}
+        if self.state.status != "connected":
             return {**params, "DialBridged": "false"}
         seconds = str(self._seconds_since(self.state.act_started_at))
         return {**params, "DialBridged": "true", "DialCallDuration": seconds}
+
+    # ---- ConversationRelay (docs/voice/conversationrelay/websocket-messages)
+
+    def _begin_stream(self, relay: Element) -> None:
+        """Connect to the line's websocket and tell it about the call."""
+        self.state.session_sid = new_sid("VX", self._random)
+        self.state.act_started_at = self._clock()
+        self.state.tokens, self.state.stream_language = "", relay.get("ttsLanguage") or relay.get("language", "en-US")
+        url = relay.get("url")
+        if urlsplit(url).netloc != urlsplit(self.state.base_url).netloc:
+            return self._stream_ended("failed", STREAM_NOT_REACHED, f"not an address of {self.state.base_url}")
+        try:
+            self._stream = self._open_stream(url, {"X-Twilio-Signature": self._validator.compute_signature(url, {})})
+        except StreamClosed as error:
+            return self._stream_ended("failed", STREAM_NOT_REACHED, str(error))
+        self.state.status = "streaming"
+        if relay.get("welcomeGreeting"):
+            self._notice(Say(relay.get("welcomeGreeting"), self.state.stream_language))
+        parameters = {child.get("name"): child.get("value") for child in relay.children if child.name == "Parameter"}
+        self._send_to_stream(
+            {
+                "type": "setup",
+                "sessionId": self.state.session_sid,
+                "accountSid": self.state.account_sid,
+                "parentCallSid": self.state.parent_call_sid,
+                "callSid": self.state.call_sid,
+                "from": self.state.from_,
+                "to": self.state.to,
+                "forwardedFrom": "",
+                "callType": "PSTN",
+                "callerName": "",
+                "direction": self.state.direction,
+                "callStatus": self.state.call_status.upper(),
+                "customParameters": parameters,
+            }
+        )
+        self._read_stream(0 if relay.get("welcomeGreeting") else WEBHOOK_SECONDS)
+
+    def _send_to_stream(self, message: dict[str, Any]) -> None:
+        if self._stream is None:
+            return
+        try:
+            self._stream.send(json.dumps(message, ensure_ascii=False))
+        except StreamClosed as error:
+            self._stream_ended("failed", STREAM_BROKEN, str(error))
+
+    def _read_stream(self, patience: float) -> None:
+        """Do what the line sends: up to the end of what it says, or until it has been silent for `patience` seconds."""
+        try:
+            while self._stream and (text := self._stream.receive(patience)) is not None:
+                if self._do_message(_message(text)):
+                    patience = 0
+        except StreamClosed as error:
+            self._stream_ended("failed", STREAM_BROKEN, str(error))
+
+    def _do_message(self, message: dict[str, Any]) -> bool:
+        """Do one message of the line's; whether it was the end of what the line says."""
+        match message.get("type"):
+            case "text" if isinstance(message.get("token"), str):
+                language = message.get("lang") or self.state.stream_language
+                if message.get("lang"):  # another language: what was said before it is a sentence of its own
+                    self._say_tokens(self.state.stream_language)
+                self.state.tokens += message["token"]
+                if message.get("last") is True or message.get("lang"):
+                    self._say_tokens(language)
+                return message.get("last") is True
+            case "play" if isinstance(message.get("source"), str):
+                self._notice(Play(message["source"]))
+            case "sendDigits" if isinstance(message.get("digits"), str):
+                self._notice(Play("", message["digits"]))
+            case "language" if message.get("ttsLanguage") or message.get("transcriptionLanguage"):
+                self.state.stream_language = message.get("ttsLanguage") or self.state.stream_language
+            case "end":
+                self._say_tokens(self.state.stream_language)
+                self._stream_ended("ended", handoff=message.get("handoffData"))
+                return True
+            case other:
+                self._send_to_stream({"type": "error", "description": f"Invalid message received: {other}"})
+        return False
+
+    def _say_tokens(self, language: str) -> None:
+        said, self.state.tokens = self.state.tokens, ""
+        if said:
+            self._notice(Say(said, language))
+
+    def _stream_ended(self, status: str, code: int = 0, reason: str = "", handoff: str | None = None) -> None:
+        """The session is over: the Connect's action decides what next, else the document goes on
+        (docs/voice/twiml/connect/conversationrelay)."""
+        self._close_stream()
+        verb, params = self._verb(), self._session(status)
+        if code:
+            self._notice(Error(code, reason, verb.children[0].get("url") if verb.children else ""))
+            params |= {"ErrorCode": str(code), "ErrorMessage": reason[:200]}
+        if handoff is not None:
+            params["HandoffData"] = handoff
+        if verb.get("action"):
+            self._act(verb, params)
+        else:
+            self.state.status = "talking"
+
+    def _session(self, status: str) -> dict[str, str]:
+        seconds = str(self._seconds_since(self.state.act_started_at))
+        return {"SessionId": self.state.session_sid, "SessionStatus": status, "SessionDuration": seconds}
+
+    def _close_stream(self) -> bool:
+        """Close the stream, if there is one; whether there was."""
+        stream, self._stream = self._stream, None
+        if stream:
+            stream.close()
+        return stream is not None
 
     # ---- webhooks
 
@@ -807,7 +1066,19 @@ class PracticeCall:
         self._documents += 1
         content_type, body = self._call_webhook(url, method, params)
         parse_twiml(body, content_type, self._context())
-        page = Page(url, body.decode("utf-8"))
+        self._take_up(Page(url, body.decode("utf-8")))
+
+    def _open_text(self, twiml: str) -> None:
+        """Give the word to a document that came by the REST API."""
+        try:
+            parse_twiml(twiml, "text/xml", self._context())
+        except TwimlRefused as failure:
+            self._notice(Error(failure.code, failure.reason, ""))
+            self._end("error")
+            return
+        self._take_up(Page(self.state.base_url, twiml))
+
+    def _take_up(self, page: Page) -> None:
         if self.state.queue:
             self.state.queue.page = page
         else:
@@ -815,7 +1086,7 @@ class PracticeCall:
         self.state.call_status = "in-progress"
         self.state.status = "talking"
 
-    def _notify(self, url: str, method: str, params: dict[str, str]) -> None:
+    def notify(self, url: str, method: str, params: dict[str, str]) -> None:
         """Call a webhook whose answer makes no difference; only a failure is noticed."""
         try:
             self._call_webhook(url, method, params)
@@ -831,32 +1102,36 @@ class PracticeCall:
             token=str(uuid.UUID(int=self._random.getrandbits(128), version=4)),
         )
         self.state.last_request = request
-        entry: dict[str, Any] = {"method": method, "url": request.url, "status": None}
+        retries, policy = retries_of(url)
+        for left in range(retries, -1, -1):
+            try:
+                return self._try_webhook(request)
+            except WebhookFailed as failure:
+                if not left or not failure.kind or not {failure.kind, "all"} & policy:
+                    raise
+        raise AssertionError("the last try returns or raises")
+
+    def _try_webhook(self, request: Request) -> tuple[str, bytes]:
+        """Send it once, and write down what came of it."""
+        entry: dict[str, Any] = {"method": request.method, "url": request.url, "status": None}
         self.state.log = [*self.state.log, entry][-LOGGED_REQUESTS:]
         status, content_type, body = self._send(request)
         entry["status"] = status
         if not 200 <= status < 300:
-            raise WebhookFailed(f"HTTP status {status}")
+            raise WebhookFailed(f"HTTP status {status}", kind=f"{status // 100}xx")
         return content_type, body
 
     def _send(self, request: Request) -> Answer:
         """Sign and send. The signature covers the address, and for a POST also the form
         (webhooks-security)."""
-        if _origin(request.url) != _origin(self.state.base_url):
-            raise WebhookFailed(f"the practice phone calls only its own line, {self.state.base_url}")
-        headers = {"I-Twilio-Idempotency-Token": request.token, "User-Agent": "TwilioProxy/1.1"}
-        if request.method == "GET":
-            joint = "&" if urlsplit(request.url).query else "?"
-            url = request.url + joint + urlencode(request.params)
-            headers["X-Twilio-Signature"] = self._validator.compute_signature(url, {})
-            return self._transport.get(url, headers)
-        headers["X-Twilio-Signature"] = self._validator.compute_signature(request.url, request.params)
-        return self._transport.post(request.url, request.params, headers)
+        return send_signed(self._transport, self._validator, self.state.base_url, request)
 
     def _standard_params(self) -> dict[str, str]:
         """What Twilio sends with every voice webhook. ForwardedFrom is left out, as for a call that was
         not."""
+        outbound = {"ParentCallSid": self.state.parent_call_sid, "AnsweredBy": self.state.answered_by}
         return {
+            **{name: value for name, value in outbound.items() if value},
             "CallSid": self.state.call_sid,
             "AccountSid": self.state.account_sid,
             "From": self.state.from_,
@@ -864,7 +1139,7 @@ class PracticeCall:
             "Caller": self.state.from_,
             "Called": self.state.to,
             "CallStatus": self.state.call_status,
-            "Direction": "inbound",
+            "Direction": self.state.direction,
             "ApiVersion": "2010-04-01",
             "FromCountry": "CN",
             "ToCountry": "CN",
@@ -877,13 +1152,24 @@ class PracticeCall:
     def _notice(self, event: Event) -> None:
         self._events.append(event)
 
-    def _context(self) -> Literal["call", "wait"]:
-        return "wait" if self.state.queue else "call"
+    def _context(self) -> Context:
+        if self.state.queue:
+            return "wait"
+        return "whisper" if self.state.whisper else "call"
 
     def _page(self) -> Page:
         """The document being carried out."""
         page = self.state.queue.page if self.state.queue else self.state.page
         return page or Page(self.state.base_url, "<Response/>")
+
+    @property
+    def verb(self) -> Element:
+        """The verb under way: what a Dial rings, for one."""
+        return self._verb()
+
+    def url_of(self, verb: Element, attribute: str) -> str:
+        """The absolute address in an attribute of a verb or noun under way; "" where it has none."""
+        return self._url_of(verb, attribute) if verb.get(attribute) else ""
 
     def _verb(self) -> Element:
         """The verb under way; before the first one, a stand-in that listens to nothing."""
@@ -899,7 +1185,40 @@ class PracticeCall:
         return max(0, int(self._clock() - moment))
 
 
-def _sid(prefix: str, randomness: random.Random) -> str:
+def retries_of(url: str) -> tuple[int, set[str]]:
+    """How often a webhook is tried again, and after what (ct, rt, 4xx, 5xx, all), as the connection overrides in its
+    fragment say, such as #rc=2&rp=5xx,rt (docs/usage/webhooks/webhooks-connection-overrides: rc 0 to 5, else 1; rp else
+    ct). A retry is the same to the letter, with its I-Twilio-Idempotency-Token."""
+    overrides = dict(parse_qsl(urldefrag(url).fragment))
+    count = overrides.get("rc", "1")
+    return (min(int(count), 5) if count.isdecimal() else 1), set(overrides.get("rp", "ct").split(","))
+
+
+def _message(text: str) -> dict[str, Any]:
+    """A message of a stream; an empty one for what is none."""
+    try:
+        message = json.loads(text)
+    except ValueError:
+        return {}
+    return message if isinstance(message, dict) else {}
+
+
+def send_signed(transport: Transport, validator: RequestValidator, base_url: str, request: Request) -> Answer:
+    """Send one webhook as Twilio does, with its signature. Raises WebhookFailed when there is no answer, and for addresses
+    that are not the line's own: nobody else is ever called."""
+    if _origin(request.url) != _origin(base_url):
+        raise WebhookFailed(f"the practice phone calls only its own line, {base_url}")
+    headers = {"I-Twilio-Idempotency-Token": request.token, "User-Agent": "TwilioProxy/1.1"}
+    if request.method == "GET":
+        joint = "&" if urlsplit(request.url).query else "?"
+        url = request.url + joint + urlencode(request.params)
+        headers["X-Twilio-Signature"] = validator.compute_signature(url, {})
+        return transport.get(url, headers)
+    headers["X-Twilio-Signature"] = validator.compute_signature(request.url, request.params)
+    return transport.post(request.url, request.params, headers)
+
+
+def new_sid(prefix: str, randomness: random.Random) -> str:
     """An identifier of Twilio's shape: two letters and 32 hexadecimal digits."""
     return f"{prefix}{randomness.getrandbits(128):032x}"
 
@@ -911,6 +1230,10 @@ def _origin(url: str) -> tuple[str, str]:
 
 def _input_of(gather: Element) -> str:
     return gather.get("input", "dtmf")
+
+
+def _asks_after_dial(verb: Element) -> bool:
+    return verb.name == "Dial" and bool(verb.get("action"))
 
 
 def _finish_keys_of(record: Element) -> str:

@@ -35,7 +35,7 @@ MAX_DEPTH = 20  # deeper than any real document; keeps a hostile one from exhaus
 # pages file text/html under 12300; a line that sends either has lost its way, so only XML is taken.
 XML_CONTENT_TYPES = ("text/xml", "application/xml")
 
-Context = Literal["call", "wait"]
+Context = Literal["call", "wait", "whisper", "hold"]
 TextRule = Literal["none", "optional", "required", "spoken"]
 
 
@@ -115,12 +115,18 @@ URL = Shape(
     r"(https?:)?//[A-Za-z0-9.\-_:@%]+([/?#][^\s\[\]]*)?|(?!//)(?![A-Za-z][A-Za-z0-9+.\-]*:)[^\s\[\]]+",
     "a relative or http(s) address",
 )
+# Twilio connects to wss only; a line on this machine has no certificate.
+STREAM_URL = Shape(
+    r"wss://[^\s?\[\]]+|ws://(127\.0\.0\.1|localhost)(:\d+)?/[^\s?\[\]]*", "a wss address without a query"
+)
+INTERRUPTIBLE = OneOf(("none", "dtmf", "speech", "any", "true", "false"))
 SECONDS = Whole(1, 86_400)
 AUTO_SECONDS = Shape(r"auto|[1-9]\d{0,4}", "'auto' or a positive number of seconds")
 TEXT = Shape(r"(?s).+", "some text")
 LANGUAGE = Shape(r"[A-Za-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|\d{3}))?", "a language tag such as cmn-CN")
 # https://www.twilio.com/docs/api/errors/13512: "en" is refused, "en-US" is right.
 SPEECH_LANGUAGE = Shape(r"[a-z]{2,3}(-[A-Z][a-z]{3})?-([A-Z]{2}|\d{3})", "a language with its region")
+RELAY_LANGUAGE = Shape(r"multi|[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|\d{3}))?", "a language tag, or multi")
 VOICE = Shape(
     r"man|woman|alice|Polly\.[A-Z][A-Za-z]+(-(Neural|Generative))?|Google\.[a-z]{2,3}-[A-Z]{2}-[A-Za-z0-9\-]+"
     r"|ElevenLabs\.[A-Za-z0-9_.\-]+",
@@ -143,6 +149,13 @@ _ANSWERING: dict[str, Kind] = {
     "statusCallback": URL,
     "statusCallbackMethod": METHOD,
     "statusCallbackEvent": CALL_EVENTS,
+}
+_RELAY_SPEECH: dict[str, Kind] = {
+    "ttsProvider": OneOf(("Google", "Amazon", "ElevenLabs")),
+    "voice": TEXT,
+    "transcriptionProvider": OneOf(("Google", "Deepgram")),
+    "speechModel": TEXT,
+    "hints": HINTS,
 }
 _MACHINE_DETECTION: dict[str, Kind] = {
     "machineDetection": OneOf(("Enable", "DetectMessageEnd")),
@@ -244,6 +257,29 @@ ELEMENTS: dict[str, Spec] = {
     ),
     # docs/voice/twiml/leave
     "Leave": Spec(),
+    # docs/voice/twiml/connect and /connect/conversationrelay; of Connect's nouns only this one is known to this phone
+    "Connect": Spec({"action": URL, "method": METHOD}, frozenset({"ConversationRelay"})),
+    "ConversationRelay": Spec(
+        {
+            "url": STREAM_URL,
+            "language": RELAY_LANGUAGE,
+            "ttsLanguage": RELAY_LANGUAGE,
+            "transcriptionLanguage": RELAY_LANGUAGE,
+            **_RELAY_SPEECH,
+            "profanityFilter": BOOL,
+            "dtmfDetection": BOOL,
+            "welcomeGreeting": TEXT,
+            "welcomeGreetingInterruptible": INTERRUPTIBLE,
+            "interruptible": INTERRUPTIBLE,
+            "interruptSensitivity": OneOf(("high", "medium", "low")),
+            "reportInputDuringAgentSpeech": OneOf(("none", "dtmf", "speech", "any")),
+            "preemptible": BOOL,
+            "intelligenceService": TEXT,
+            "debug": SomeOf(("debugging", "speaker-events", "tokens-played")),
+        },
+        frozenset({"Language", "Parameter"}),
+    ),
+    "Language": Spec({"code": RELAY_LANGUAGE, **_RELAY_SPEECH}),
     # docs/voice/twiml/dial
     "Dial": Spec(
         {
@@ -372,9 +408,21 @@ ELEMENTS: dict[str, Spec] = {
 
 VERBS: dict[Context, frozenset[str]] = {
     # Leave has a meaning only for a caller who is in a queue (docs/voice/twiml/leave).
-    "call": frozenset({"Say", "Play", "Pause", "Gather", "Record", "Redirect", "Hangup", "Reject", "Enqueue", "Dial"}),
+    "call": frozenset({"Say", "Play", "Pause", "Gather", "Record", "Redirect", "Hangup", "Reject", "Enqueue", "Dial"})
+    | {"Connect"},
     # docs/voice/twiml/enqueue#attributes-waitUrl
     "wait": frozenset({"Say", "Play", "Pause", "Gather", "Redirect", "Hangup", "Leave"}),
+    # docs/voice/twiml/number#url: no Dial, Enqueue, Record or Reject before the two sides are connected
+    "whisper": frozenset({"Say", "Play", "Pause", "Gather", "Redirect", "Hangup"}),
+    # docs/voice/twiml/conference#attributes-waitUrl
+    "hold": frozenset({"Say", "Play", "Pause", "Redirect"}),
+}
+
+DOCUMENTS: dict[Context, str] = {
+    "call": "a call",
+    "wait": "a waiting document",
+    "whisper": "a document before the connection",
+    "hold": "a document of waiting music",
 }
 
 # Twilio's own number for a fault, where it has one of its own; all others are 12200 (schema).
@@ -403,8 +451,9 @@ _XML_LANG = "{http://www.w3.org/XML/1998/namespace}lang"
 def parse_twiml(body: bytes | str, content_type: str, context: Context = "call") -> Document:
     """Read one TwiML document.
 
-    `body` is the answer's body, `content_type` its Content-Type header. `context` is "wait" for a document
-    that an Enqueue's waitUrl gave (fewer verbs, but Leave), else "call".
+    `body` is the answer's body, `content_type` its Content-Type header. `context` says where the document
+    is heard: in a call, in a queue (an Enqueue's waitUrl), before two are connected (a Number's url), or on hold in a
+    conference; each has verbs of its own.
     Returns the checked document. Raises TwimlRefused with Twilio's code for everything that Twilio would not
     carry out.
     """
@@ -447,7 +496,7 @@ def _parse_xml(text: str) -> XmlElement:
 def _verb(node: XmlElement, context: Context) -> Element:
     """One verb directly under Response."""
     if node.tag not in VERBS[context]:
-        where = "a waiting document" if context == "wait" else "a call"
+        where = DOCUMENTS[context]
         raise TwimlRefused(SCHEMA, f"<{node.tag}> is not a verb that {where} can have")
     return _element(node, depth=1)
 
@@ -564,6 +613,12 @@ def _check_whole(element: Element) -> None:
             raise TwimlRefused(SCHEMA, "<Queue> and <Conference> must be alone in their <Dial>")
         case "Dial" if len(inside) > 10:
             raise TwimlRefused(SCHEMA, "<Dial> takes up to 10 nouns")
+        case "Connect" if len(inside) != 1:
+            raise TwimlRefused(SCHEMA, "<Connect> needs one noun")
+        case "ConversationRelay" if "url" not in element.attributes:
+            raise TwimlRefused(SCHEMA, "<ConversationRelay> needs a url")
+        case "Language" if "code" not in element.attributes:
+            raise TwimlRefused(SCHEMA, "<Language> needs a code")
         case "Client" if bool(element.text) == ("Identity" in inside) or inside.count("Identity") > 1:
             raise TwimlRefused(SCHEMA, "<Client> needs a name, either as its text or as one <Identity>")
         case "Parameter" if set(element.attributes) != {"name", "value"}:

@@ -44,7 +44,6 @@ def test_the_same_key_files_one_case(api: httpx.Client) -> None:
     [
         ("POST", "/api/v1/cases"),
         ("GET", "/api/v1/cases/26000-00015"),
-        ("POST", "/api/v1/cases/26000-00015/state"),
         ("POST", "/api/v1/cases/26000-00015/acts/accept"),
         ("POST", "/api/v1/conversations/x/answer"),
         ("POST", "/api/v1/conversations/x/feedback"),

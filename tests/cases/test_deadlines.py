@@ -1,13 +1,24 @@
 """Deadlines in Chinese working days."""
 
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
-from backend.cases.deadlines import due_at, is_working_day
+from backend.calendar import is_working_day
+from backend.cases.deadlines import Deadlines, Period, shipped_profiles
 from backend.clock import CHINA
+
+
+def deadlines(jurisdiction: str, own_days: dict[date, bool] | None = None) -> Deadlines:
+    return Deadlines(shipped_profiles()[jurisdiction], own_days or {})
+
+
+def due_at(filed: datetime, category: str, jurisdiction: str, urgency: str = "normal") -> datetime:
+    return deadlines(jurisdiction).reply_due(filed, urgency, "request", category)
 
 
 def at(text: str) -> datetime:
@@ -55,3 +66,69 @@ def test_every_deadline_lies_after_at_least_five_days_and_ends_on_a_working_day(
 def test_an_unknown_profile_is_an_error_and_no_silent_default() -> None:
     with pytest.raises(KeyError):
         due_at(at("2026-11-23 12:00"), "UT-HEAT", "atlantis")
+
+
+@pytest.mark.parametrize(
+    ("urgency", "due"),
+    [("emergency", "2026-11-23 14:00"), ("urgent", "2026-11-24 12:00"), ("complex", "2026-12-08 23:59")],
+)
+def test_beijings_four_levels_are_two_hours_a_day_seven_and_fifteen_days(urgency: str, due: str) -> None:
+    assert due_at(at("2026-11-23 12:00"), "HS-PROP", "beijing", urgency) == at(due)
+
+
+@pytest.mark.parametrize("year", range(2021, 2027))
+def test_working_days_of_every_known_year_follow_the_state_councils_notice(year: int) -> None:
+    """Each day is checked against the calendar itself: a period of one working day ends on the very next working day."""
+    day = Period(count=1, unit="working_days")
+    for number in range(360):
+        filed = datetime(year, 1, 1, 12, tzinfo=CHINA) + timedelta(days=number)
+        ends = deadlines("shandong").after(filed, day).date()
+        between = [filed.date() + timedelta(days=n) for n in range(1, (ends - filed.date()).days)]
+        assert is_working_day(ends)
+        assert not any(is_working_day(one) for one in between)
+
+
+def test_a_day_that_the_city_sets_comes_before_every_calendar() -> None:
+    filed = at("2026-11-23 12:00")
+    closed = deadlines("shandong", {date(2026, 11, 25): False, date(2026, 11, 28): True})
+    assert closed.reply_due(filed, "normal", "request", "GV-OTHER") == at("2026-11-30 23:59")
+    assert deadlines("shandong", {date(2026, 11, 25): False}).reply_due(filed, "normal", "request", "X") == at(
+        "2026-12-01 23:59"
+    )
+
+
+@given(
+    st.sampled_from(["hours", "working_days", "calendar_days"]),
+    st.datetimes(datetime(2021, 1, 1), datetime(2026, 11, 1)),
+    st.integers(0, 40),
+)
+def test_a_clock_that_stood_still_never_brings_a_deadline_forward(unit: Any, due: datetime, days: int) -> None:
+    stopped = due.replace(tzinfo=CHINA) - timedelta(days=1)
+    moved = deadlines("shandong").moved(due.replace(tzinfo=CHINA), unit, stopped, stopped + timedelta(days=days))
+    assert moved >= due.replace(tzinfo=CHINA)
+
+
+@given(st.integers(1, 10**6), st.integers(0, 2 * 10**6))
+def test_marks_come_in_their_order_and_the_next_one_is_always_ahead(span: int, elapsed: int) -> None:
+    since = at("2026-11-23 12:00")
+    due, now = since + timedelta(seconds=span), since + timedelta(seconds=elapsed)
+    mark, next_at = deadlines("shandong").mark(since, due, now), deadlines("shandong").next_mark(since, due, now)
+    assert (mark == "overdue") == (now > due)
+    assert next_at is None or next_at >= now
+    assert (next_at is None) == (mark == "overdue")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"reply": [{"urgency": "urgent", "hours": 2}]},  # not every case has a deadline
+        {"sign": {"working_days": 0}},
+        {"sign": {"fortnights": 1}},
+        {"warnings": [{"mark": "red", "at": 0.8, "tells": []}, {"mark": "yellow", "at": 0.5, "tells": []}]},
+        {"surprise": 1},
+    ],
+)
+def test_a_profile_that_can_not_be_is_refused(wrong: dict[str, Any]) -> None:
+    shipped = shipped_profiles()["shandong"].model_dump(mode="json")
+    with pytest.raises(ValidationError):
+        type(shipped_profiles()["shandong"]).model_validate(shipped | wrong)

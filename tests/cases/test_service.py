@@ -2,6 +2,7 @@
 
 import itertools
 import threading
+from dataclasses import replace
 
 import pytest
 
@@ -14,12 +15,18 @@ from backend.errors import Refused
 from backend.knowledge.service import Knowledge
 from tests.conftest import StandingClock
 
+CALLERS = itertools.count(13800010000)
 LAMP = Filing(what="小区路灯不亮好几天了", place="明湖区软件园三号楼", since="三天了", contact="+8613800000000")
 
 
 def file(database: Database, clock: StandingClock, filing: Filing = LAMP) -> str:
     with database.write() as session:
         return service.file_case(session, Knowledge(), filing, Actor("bot"), clock(), "shandong").number
+
+
+def somebodys_lamp() -> Filing:
+    """The same report by somebody else."""
+    return replace(LAMP, contact=f"+86{next(CALLERS)}")
 
 
 def act(database: Database, clock: StandingClock, number: str, name: str, role: str, **details: str) -> str:
@@ -42,7 +49,7 @@ def test_a_filed_case_has_number_history_proposal_and_deadline(database: Databas
 
 
 def test_numbers_follow_one_another(database: Database, clock: StandingClock) -> None:
-    numbers = [file(database, clock) for _ in range(3)]
+    numbers = [file(database, clock, somebodys_lamp()) for _ in range(3)]
     assert [number[:9] for number in numbers] == ["26000-000", "26000-000", "26000-000"]
     assert [number[9] for number in numbers] == ["1", "2", "3"]
 
@@ -56,7 +63,9 @@ def test_the_same_filing_twice_is_one_case(database: Database, clock: StandingCl
 
 def test_filings_at_the_same_moment_get_different_numbers(database: Database, clock: StandingClock) -> None:
     numbers: list[str] = []
-    threads = [threading.Thread(target=lambda: numbers.append(file(database, clock))) for _ in range(8)]
+    threads = [
+        threading.Thread(target=lambda: numbers.append(file(database, clock, somebodys_lamp()))) for _ in range(8)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -3,6 +3,7 @@
 import json
 import re
 from html import unescape
+from typing import Any
 
 import httpx
 import pytest
@@ -142,7 +143,9 @@ def test_a_case_that_is_done_again_is_shown_where_it_is_now(web: httpx.Client, p
     act(parts, number, "reply", agency, note="已修")
     act(parts, number, "visit", contacted="yes", solved="no", satisfied="no")
     act(parts, number, "redo", note="仍不亮")
-    assert ("now", "已转办") in steps_of(look_up(web, number, "1234"))
+    page = look_up(web, number, "1234")
+    assert steps_of(page)[-1] == ("now", "退回重办")
+    assert "2026年11月26日" in page.text  # three working days, not five
 
 
 def test_a_case_that_was_declined_ends_there_with_the_reason(web: httpx.Client, parts: Parts, number: str) -> None:
@@ -199,3 +202,55 @@ def test_what_was_typed_comes_back_as_text(web: httpx.Client) -> None:
 
 def test_a_form_without_its_token_changes_nothing(web: httpx.Client, number: str) -> None:
     assert web.post("/cases", data={"number": number, "last_digits": "1234"}).status_code == 400
+
+
+def press(web: httpx.Client, page: httpx.Response, act: str, **fields: str) -> httpx.Response:
+    """Send one of the forms on the page of a case, and follow where it leads."""
+    action = re.search(rf'action="(/c/[^"]+/{act})"', page.text)
+    token = re.search(r'name="csrf_token" value="([^"]+)"', page.text)
+    assert action and token
+    return web.post(action[1], data={"csrf_token": token[1], **fields}, follow_redirects=True)
+
+
+def test_a_citizen_adds_words_says_whether_it_is_solved_and_withdraws(
+    web: httpx.Client, parts: Parts, number: str
+) -> None:
+    page = look_up(web, number, "1234")
+    assert "form-visit" not in page.text
+    page = press(web, page, "add", note="孩子不敢走夜路")
+    act(parts, number, "accept")
+    act(parts, number, "answer", note="已派人去看")
+    page = press(web, look_up(web, number, "1234"), "visit", contacted="yes", solved="no", satisfied="no", words="没来")
+    assert ("now", "已回访") in steps_of(page)
+    assert "form-withdraw" not in page.text
+    with parts.database.read() as session:
+        history = cases.get_case(session, number).history
+        assert [(event.act, event.role) for event in history if event.role == "citizen"] == [
+            ("add", "citizen"), ("visit", "citizen"),
+        ]  # fmt: skip
+
+
+def test_a_withdrawn_case_ends_there(web: httpx.Client, number: str) -> None:
+    page = press(web, look_up(web, number, "1234"), "withdraw")
+    assert steps_of(page)[-1] == ("now", "已撤回")
+    assert "/c/" not in page.text.replace("/chat", "")
+
+
+def test_a_citizen_can_not_fill_a_case_with_words(web: httpx.Client, number: str) -> None:
+    page = look_up(web, number, "1234")
+    for said in range(5):
+        page = press(web, page, "add", note=f"补充{said}")
+        assert page.status_code == 200
+    page = press(web, page, "add", note="再补充")
+    assert page.status_code == 429
+    assert "明天再补充" in page.text
+
+
+@pytest.mark.parametrize("spoil", [lambda token: token[:-1] + ("A" if token[-1] != "A" else "B"), lambda _: "x.y.z"])
+def test_a_link_that_was_not_made_here_opens_nothing(web: httpx.Client, number: str, spoil: Any) -> None:
+    page = look_up(web, number, "1234")
+    token = re.search(r'action="/c/([^"/]+)/add"', page.text)
+    assert token
+    opened = web.get(f"/c/{spoil(token[1])}")
+    assert opened.status_code == 404
+    assert number not in opened.text

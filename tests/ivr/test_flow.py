@@ -23,6 +23,9 @@ NUMBER = Reply("?", "?", expects="digits")
         (Heard(digits="3"), CHOICE, Meaning("no_match")),
         (Heard(digits="5"), None, Meaning("no_match")),
         (Heard(digits="9"), None, Meaning("manner", "en")),
+        (Heard(digits="6"), CHOICE, Meaning("text")),
+        (Heard(speech="能不能发个短信给我"), CHOICE, Meaning("text")),
+        (Heard(speech="收到诈骗短信怎么办"), None, Meaning("say", "收到诈骗短信怎么办")),
         (Heard(digits="8"), CHOICE, Meaning("manner", "yue")),
         (Heard(speech="请说慢一点"), CHOICE, Meaning("manner", "slower")),
         (Heard(speech="English, please."), None, Meaning("manner", "en")),
@@ -71,10 +74,11 @@ STATES = {rule.state for rule in FLOW} | {rule.target for rule in FLOW}
 
 def test_every_state_of_a_call_leads_to_an_end_and_is_reached_from_the_ring() -> None:
     def reached(begin: str) -> set[str]:
-        found, new = set(), {begin}
+        found: set[str] = set()
+        new: set[str] = {begin}
         while new:
             found |= new
-            new = {rule.target for rule in FLOW if rule.state in new} - found
+            new = {str(rule.target) for rule in FLOW if rule.state in new} - found
         return found
 
     assert reached("ringing") == STATES

@@ -5,7 +5,11 @@ import pytest
 from flask import Flask
 from sqlalchemy import select
 
+from backend.conversations import service as conversations
+from backend.conversations.models import Conversation
+from backend.outbox import OutgoingMessage
 from backend.parts import Parts
+from bot.client import Reply
 from ivr.models import CallerWish
 from ivr.phone.call import Event, PracticeCall, Say
 from ivr.recognition import HINT_LIMIT, in_written_words, speech_hints
@@ -104,3 +108,23 @@ def test_recognition_is_given_as_many_hints_as_twilio_takes(language: str) -> No
     hints = speech_hints(language).split(",")
     assert 20 < len(hints) <= HINT_LIMIT
     assert all(hints)
+
+
+def test_the_last_answer_is_sent_whole_as_a_text_message_and_only_once(call: PracticeCall, parts: Parts) -> None:
+    call.start(VOICE)
+    with parts.database.write() as session:
+        conversation = session.query(Conversation).one()
+        answer = Reply("先联系供热单位。\n依据：供热条例", "先联系供热单位。", act="answer")
+        conversations.record_reply(session, conversation, answer, parts.clock())
+    assert "短信" in said(call.speak("发短信给我"))[0].text
+    call.repeat_last_webhook()
+    with parts.database.read() as session:
+        [message] = session.query(OutgoingMessage)
+    assert (message.recipient, message.body) == (call.state.from_, {"text": answer.text})
+
+
+def test_without_an_answer_there_is_nothing_to_send(call: PracticeCall, parts: Parts) -> None:
+    call.start(VOICE)
+    assert "还没有" in said(call.press("6"))[0].text
+    with parts.database.read() as session:
+        assert session.query(OutgoingMessage).count() == 0

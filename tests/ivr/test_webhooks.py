@@ -19,7 +19,10 @@ from ivr.phone.call import PracticeCall, spoken
 from tests.conftest import StandingClock, practice_call
 
 VOICE = "http://127.0.0.1:8000/ivr/voice"
-WEBHOOKS = ("voice", "turn", "wait", "left", "dialled", "recorded", "fallback", "status")
+WEBHOOKS = (
+    *("voice", "turn", "wait", "left", "dialled", "recorded", "fallback", "status", "come-in", "queue-again"),
+    *("leg", "leg-join", "leg-status", "whisper", "recording"),
+)
 
 
 def sentences(events: Sequence[object]) -> str:
@@ -159,9 +162,7 @@ def test_the_caller_waits_with_music_and_position_until_an_operator_takes_the_ca
     call: PracticeCall, parts: Parts, operator: Staff, clock: StandingClock
 ) -> None:
     call.start(VOICE)
-    call.press("0")
-    waiting = call.wait()
-    assert "第1位" in sentences(waiting)
+    assert "第1位" in sentences(call.press("0"))
     with parts.database.write() as session:
         conversation = session.query(Conversation).one()
         service.take(session, conversation, session.get_one(Staff, operator.id), clock())
@@ -205,12 +206,20 @@ def test_when_the_last_operator_goes_the_waiting_caller_is_not_left_alone(
     assert call.status == "recording"
 
 
-def test_a_caller_who_hangs_up_leaves_the_queue(call: PracticeCall, parts: Parts, operator: Staff) -> None:
+def test_a_caller_who_hangs_up_in_the_queue_is_called_back(call: PracticeCall, parts: Parts, operator: Staff) -> None:
     call.start(VOICE)
     call.press("0")
     call.hang_up()
     with parts.database.read() as session:
-        assert service.queue(session) == []
+        [missed] = service.queue(session)
+        assert missed.callback_at is not None
+        assert missed.callback_to == call.state.from_
+
+
+def test_a_caller_who_hangs_up_before_saying_anything_is_not_called_back(call: PracticeCall, parts: Parts) -> None:
+    call.start(VOICE)
+    call.hang_up()
+    with parts.database.read() as session:
         assert session.query(Conversation).one().state == "closed"
 
 

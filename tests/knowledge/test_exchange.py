@@ -193,7 +193,7 @@ def bomb() -> bytes:
         ("a.csv", b"\xff\xfe\x00", "encoding_unknown"),
         ("a.csv", b"", "column_missing"),
         ("a.md", "没有标题".encode(), "file_unreadable"),
-        ("a.csv", ("问题\n" + "一\n" * 5001).encode(), "too_many_articles"),
+        ("a.csv", ("问题\n" + "一\n" * 5001).encode(), "too_many_lines"),
     ],
 )
 def test_a_file_that_cant_be_read_is_refused_plainly(name: str, data: bytes, code: str) -> None:

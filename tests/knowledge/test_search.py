@@ -1,7 +1,9 @@
 """Search with a verdict: on SQLite and PostgreSQL, and in two processes' worth of indexes."""
 
-from datetime import timedelta
+from collections.abc import Sequence
+from datetime import date, timedelta
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,8 +12,8 @@ from backend.clock import local
 from backend.database import Database
 from backend.knowledge import service
 from backend.knowledge.models import Article
-from backend.knowledge.rules import verdict
-from backend.knowledge.search import Entry, Index
+from backend.knowledge.rules import holds_in, period_named, verdict
+from backend.knowledge.search import Entry, Floats, Index
 from backend.knowledge.service import Knowledge
 from backend.knowledge.text import grams, normalise
 from tests.conftest import StandingClock
@@ -130,3 +132,99 @@ def test_no_text_breaks_the_search(text: str) -> None:
 
 def test_an_index_of_one_article_works() -> None:
     assert Index([Entry("only", ["停水了"], [""])]).rank("停水了").matches[0].article_id == "only"
+
+
+SEVERAL = [
+    Entry(f"matter-{place}", [f"{what}怎么办", f"办{what}找谁"], [f"{what}请到窗口办理"])
+    for place, what in enumerate(
+        ("居住证", "养老金", "公积金", "营业执照", "停车证", "失业金", "医保卡", "护照", "户口", "婚姻登记")
+    )
+]
+
+
+def nearest(index: Index, question: str) -> str:
+    return index.rank(question).matches[0].article_id
+
+
+def test_what_is_published_changed_or_taken_away_needs_no_new_base() -> None:
+    index = Index(SEVERAL)
+    entries = [
+        *SEVERAL[2:],
+        Entry("matter-1", ["遛狗要牵绳吗"], ["要牵绳"]),
+        Entry("new", ["无人机表演座位怎么预约"], ["在云川通里预约"]),
+    ]
+    later = Index(entries, previous=index)
+    assert later.base is index.base
+    assert nearest(later, "预约无人机表演的座位") == "new"
+    assert nearest(later, "遛狗牵绳") == "matter-1"
+    found = [match.article_id for match in later.rank("居住证怎么办，养老金怎么办", limit=50).matches]
+    assert sorted(found) == sorted(one.article_id for one in entries)
+    assert later.is_old
+
+
+def test_one_article_more_is_no_reason_to_learn_again() -> None:
+    assert not Index([*SEVERAL, Entry("new", ["路灯不亮"], ["报修"])], previous=Index(SEVERAL)).is_old
+
+
+def test_a_choice_of_citizens_is_a_hint_and_never_a_certainty() -> None:
+    chosen = "社区食堂几点开饭"
+    index = Index([*SEVERAL[:9], Entry("hall", ["老年助餐点"], ["在街道"], chosen=[chosen])])
+    ranking = index.rank(chosen)
+    assert ranking.matches[0].article_id == "hall"
+    assert ranking.first_is_right < 1
+    assert chosen not in index.exact
+
+
+@pytest.mark.parametrize(
+    ("question", "year"),
+    [
+        ("去年的补贴标准是多少", 2025),
+        ("前年交的社保怎么补", 2024),
+        ("2024年度公积金缴存基数", 2024),
+        ("2026年的补贴标准", None),
+        ("2024年出生的孩子怎么上户口", None),
+        ("补贴标准是多少", None),
+    ],
+)
+def test_a_year_is_taken_from_the_question_when_its_rules_are_asked_for(question: str, year: int | None) -> None:
+    period = period_named(question, date(2026, 11, 23))
+    assert period == (None if year is None else (date(year, 1, 1), date(year, 12, 31)))
+
+
+def test_what_holds_since_this_year_is_no_answer_to_a_question_about_last_year(
+    database: Database, clock: StandingClock
+) -> None:
+    with database.write() as session:
+        article = session.get_one(Article, "heating-not-warm")
+        article.variants, article.valid_from = [*article.variants, "去年的供暖补贴标准"], date(2026, 1, 1)
+        assert not holds_in(article, (date(2025, 1, 1), date(2025, 12, 31)))
+        service.changed(session)
+    assert first(database, Knowledge(), clock, "去年的供暖补贴标准")[1] != "heating-not-warm"
+
+
+class Grows:
+    """A model that was exchanged for a larger one under the same name."""
+
+    name = "grows"
+    length = 2
+
+    def questions(self, texts: Sequence[str]) -> Floats:
+        return np.full((len(texts), self.length), self.length**-0.5, dtype=np.float32)
+
+    passages = questions
+
+
+def test_vectors_of_another_length_under_the_same_name_are_not_compared(
+    database: Database, clock: StandingClock, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(service, "MAKE_AT_ONCE", 10**6)
+    model = Grows()
+    knowledge = Knowledge(database, model)
+    assert first(database, knowledge, clock, HEATING) == ("answer", "heating-not-warm")
+    model.length = 3
+    first(database, knowledge, clock, "屋里冷得很，暖气片不热")
+    with database.write() as session:
+        session.get_one(Article, "heating-not-warm").variants = ["换了型号以后的问法"]
+        service.changed(session)
+    assert first(database, knowledge, clock, "换了型号以后的问法") == ("answer", "heating-not-warm")
+    assert "another model needs another name" in caplog.text

@@ -1,60 +1,76 @@
-// The practice phone's page. The call itself runs on the server; this shows what happens and sends what the
-// caller does. One step at a time: each answer brings the state that the next step needs.
+// The practice phone's page: a window of the practice exchange, where the calls live. This shows what happens and sends what
+// the person does. One act at a time; between acts it looks whether the other side has done something.
 "use strict";
 
 const texts = JSON.parse(document.getElementById("texts").textContent);
-const stepUrl = document.getElementById("phone").dataset.step;
+const { windows, session: sessionUrl, noise: noiseUrl, address: ownAddress } = document.getElementById("phone").dataset;
 const find = (id) => document.getElementById(id);
 
 const MUSIC_SECONDS = 5; // how long a round of waiting music is taken to last
-const RING_SECONDS = 2; // how long another phone rings before it is answered
+const LOOK_SECONDS = 1; // how often the window looks for what the other side did
+const NOISY_SHARE = 0.25; // of what is said and sent, when noise is on
 
-const call = { state: null, status: "new", position: null, listenSeconds: 5, since: 0 };
-let steps = Promise.resolve(); // the steps under way, one after the other
-let timer = null; // of what happens when the caller does nothing
+const call = { address: ownAddress, last: 0, status: "new", position: null, shown: undefined, listenSeconds: 5, since: 0 };
+let steps = Promise.resolve(); // the acts under way, one after the other
+let timer = null; // of what happens when the person does nothing
 let keysEntry = null; // the transcript's entry that collects keys
 
-// ---- steps
+// ---- acts
 
 function step(input) {
   clearTimeout(timer);
-  steps = steps.then(() => send(input)).catch((error) => {
-    note(fill(texts.failed, { message: error.message }), "fault");
-    setStatus("ended");
-  });
+  steps = steps.then(() => send(input)).catch(fail);
   return steps;
 }
 
+function fail(error) {
+  note(fill(texts.failed, { message: error.message }), "fault");
+}
+
 async function send(input) {
-  if (call.state === null && input.type !== "start") return;
-  const response = await fetch(stepUrl, {
-    method: "POST",
-    headers: { "Content-Type": "application/json" },
-    body: JSON.stringify({ state: call.state, input }),
-  });
+  const answer = await ask(`${windows}${encodeURIComponent(call.address)}`, { ...input, after: call.last });
+  if (answer.repeated !== undefined) {
+    find("repeated").textContent = `${texts.repeat_done}\n${answer.repeated}`;
+    find("repeated").hidden = false;
+  }
+  take(answer, true);
+}
+
+async function ask(url, body) {
+  const post = { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) };
+  const response = await fetch(url, body === undefined ? {} : post);
   const answer = await response.json().catch(() => ({}));
   if (!response.ok) throw new Error(answer.message || `HTTP ${response.status}`);
-  call.state = answer.state;
-  call.position = answer.call.queue_position;
-  if (answer.repeated !== undefined) {
-    find("answer").textContent = `${texts.repeat_done}\n${answer.repeated}`;
-    find("answer").hidden = false;
-  }
+  return answer;
+}
+
+// What was heard since the last time, and when to go on if the person does nothing.
+function take(answer, acted) {
+  call.last = answer.last;
+  call.position = answer.queue_position;
   answer.events.forEach(show);
-  setStatus(answer.call.status);
+  setStatus(answer.status);
+  if (!acted && answer.events.length === 0) return;
+  clearTimeout(timer);
   timer = setTimeout(goOn, nextAfter(answer.events) * 1000, nextInput());
 }
 
-// What happens by itself: pauses end, music goes on, phones are answered, keys are taken after a silence.
+function look() {
+  steps = steps.then(async () => {
+    take(await ask(`${windows}${encodeURIComponent(call.address)}?after=${call.last}`), false);
+  }).catch(() => {}); // the next look may succeed
+  return steps;
+}
+
+// What happens by itself: pauses end, music goes on, keys are taken after a silence.
 function nextInput() {
   if (call.status === "listening" && keysEntry !== null) return "silence";
   if (call.status === "listening") return call.position !== null ? "wait" : null;
-  return ["paused", "queued", "dialling"].includes(call.status) ? "wait" : null;
+  return ["paused", "queued"].includes(call.status) ? "wait" : null;
 }
 
 function nextAfter(events) {
   if (call.status === "listening") return call.listenSeconds;
-  if (call.status === "dialling") return RING_SECONDS;
   const pauses = events.filter((event) => event.type === "pause");
   return pauses.length ? pauses.at(-1).seconds : MUSIC_SECONDS;
 }
@@ -86,6 +102,12 @@ function show(event) {
     case "recording": call.since = Date.now(); note(`● ${texts.beep}`); break;
     case "dialling": note(fill(texts.dialling_to, event)); break;
     case "connected": note(texts.connected); break;
+    case "ringing": begin(); note(fill(texts.ringing_from, event)); break;
+    case "heard": entry("line", fill(texts.heard, event) + event.text); break;
+    case "heard_keys": note(fill(texts.heard_keys, event)); break;
+    case "message": note(fill(texts.message, event)); break;
+    case "on_hold": note(texts.on_hold); break;
+    case "off_hold": note(texts.off_hold); break;
     case "not_heard": note(texts.not_heard); break;
     case "hung_up": note(texts.hung_up[event.reason]); break;
     case "error": note(fill(texts.error, event), "fault"); break;
@@ -93,19 +115,22 @@ function show(event) {
 }
 
 function setStatus(status) {
+  if (status === call.status && call.position === call.shown) return; // so that nothing is read aloud twice
   call.status = status;
+  call.shown = call.position;
   const over = status === "ended" || status === "new";
   const shown = call.position !== null && status === "listening" ? "queued" : status;
   find("status").textContent = fill(texts.status[shown], { position: call.position });
   find("status").dataset.status = shown;
-  find("call").hidden = !over;
-  find("hangup").hidden = over;
+  const rings = status === "ringing";
+  find("call").hidden = !over || find("caller") === null;
+  find("hangup").hidden = over || rings;
+  find("answer").hidden = find("decline").hidden = !rings;
   find("finish-recording").hidden = status !== "recording";
-  find("other-hangs-up").hidden = status !== "connected";
-  find("caller").disabled = !over;
-  for (const id of ["words", "send", "microphone", "silence"]) find(id).disabled = over;
-  for (const key of document.querySelectorAll(".key")) key.disabled = over;
-  find("repeat").disabled = call.state === null;
+  if (find("caller")) find("caller").disabled = !over;
+  for (const id of ["words", "send", "microphone", "silence"]) find(id).disabled = over || rings;
+  for (const key of document.querySelectorAll(".key")) key.disabled = over || rings;
+  find("repeat").disabled = over || rings;
 }
 
 function entry(who, text) {
@@ -181,15 +206,24 @@ function say(text, confidence = 0.9) {
   act({ type: "speak", text, confidence });
 }
 
-find("call").addEventListener("click", () => {
-  call.state = null;
-  call.position = null;
+// A call begins: what was said in the last one is put away.
+function begin() {
   find("transcript").replaceChildren();
-  find("answer").hidden = true;
-  setStatus("ringing");
-  act({ type: "start", from: find("caller").value.trim() });
+  find("repeated").hidden = true;
+}
+
+find("call").addEventListener("click", async () => {
+  if (call.address !== find("caller").value.trim()) {
+    call.address = find("caller").value.trim();
+    await catchUp();
+  }
+  begin();
+  act({ type: "dial" });
   if (matchMedia("(pointer: fine)").matches) find("words").focus();
 });
+
+find("answer").addEventListener("click", () => act({ type: "answer" }));
+find("decline").addEventListener("click", () => act({ type: "decline" }));
 
 find("hangup").addEventListener("click", async () => {
   await act({ type: "hang_up" });
@@ -215,7 +249,26 @@ find("finish-recording").addEventListener("click", () => {
   act({ type: "finish_recording", seconds });
 });
 
-find("other-hangs-up").addEventListener("click", () => act({ type: "other_side_hangs_up" }));
+find("noise").addEventListener("change", () => {
+  const share = find("noise").checked ? NOISY_SHARE : 0;
+  fetch(noiseUrl, {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify({ seed: Math.floor(Math.random() * 1e6), share }),
+  }).catch(fail);
+});
+
+find("session").addEventListener("change", async () => {
+  const [file] = find("session").files;
+  if (!file) return;
+  const body = await file.text();
+  begin();
+  await fetch(sessionUrl, { method: "POST", headers: { "Content-Type": "application/json" }, body })
+    .then((response) => { if (!response.ok) throw new Error(`HTTP ${response.status}`); })
+    .catch(fail);
+  find("session").value = "";
+});
+
 find("repeat").addEventListener("click", () => step({ type: "repeat" }));
 
 for (const key of document.querySelectorAll(".key")) {
@@ -235,5 +288,13 @@ if (speech()) {
   });
 }
 
+// A window that is opened again shows the call under way, not those before it.
+async function catchUp() {
+  const answer = await ask(`${windows}${encodeURIComponent(call.address)}`);
+  if (["new", "ended"].includes(answer.status)) answer.events = [];
+  take(answer, false);
+}
+
 makeMicrophone();
 setStatus("new");
+steps = catchUp().catch(fail).then(() => { setInterval(look, LOOK_SECONDS * 1000); });

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
+import httpx
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
@@ -19,11 +20,11 @@ from twilio.request_validator import RequestValidator
 
 from ivr.phone.call import (
     DOCUMENTS_IN_A_ROW,
-    CallState,
     Connected,
     Dialling,
     Error,
     Event,
+    HttpTransport,
     HungUp,
     Keys,
     Listening,
@@ -37,8 +38,11 @@ from ivr.phone.call import (
     WebhookFailed,
     spoken,
 )
+from ivr.phone.exchange import make_exchange
+from ivr.phone.rest import silent_wav
+from ivr.phone.switch import Switch
 from ivr.phone.terminal import Terminal, read_texts
-from ivr.phone.views import make_phone_blueprint, silent_wav
+from ivr.phone.views import make_phone_blueprint
 
 BASE = "https://line.test"
 TOKEN = "practice-token"
@@ -208,6 +212,28 @@ def test_a_repeated_webhook_is_the_same_to_the_letter() -> None:
         first.signature,
     )
     assert line.requests[0].token != first.token
+
+
+@pytest.mark.parametrize(
+    ("overrides", "tries"), [("", 1), ("#rc=2&rp=5xx", 3), ("#rc=2&rp=4xx", 1), ("#rc=9&rp=all", 6)]
+)
+def test_a_failed_webhook_is_tried_again_as_its_address_says(overrides: str, tries: int) -> None:
+    line = Line(voice=f"<Redirect>/next{overrides.replace('&', '&amp;')}</Redirect>", next=503)
+    make_call(line).start("/voice")
+    assert line.asked == ["/voice"] + ["/next"] * tries
+    assert len({request.token for request in line.requests[1:]}) == 1
+
+
+def test_a_line_that_can_not_be_connected_to_is_tried_once_more() -> None:
+    tries = []
+
+    def refuse(request: httpx.Request) -> httpx.Response:
+        tries.append(request.headers["I-Twilio-Idempotency-Token"])
+        raise httpx.ConnectError("refused")
+
+    transport = HttpTransport(httpx.Client(transport=httpx.MockTransport(refuse)))
+    PracticeCall.new(BASE, auth_token=TOKEN, transport=transport).start("/voice")
+    assert len(tries) == 2 and len(set(tries)) == 1
 
 
 def test_nothing_can_be_repeated_before_the_call() -> None:
@@ -632,23 +658,6 @@ def test_a_call_is_started_once() -> None:
 # ---- the state
 
 
-def test_a_call_goes_on_from_its_written_state() -> None:
-    line = Line(voice=ENQUEUE, wait="<Gather numDigits='2' action='/choice'/>", choice="<Leave/>", left="<Hangup/>")
-    call = started(line)
-    call.press("1", then_wait=False)
-    written = json.loads(json.dumps(call.to_dict()))
-    resumed = PracticeCall(CallState.from_dict(written), auth_token=TOKEN, transport=line, clock=Clock())
-    resumed.press("2")
-    assert line.requests[2].params["Digits"] == "12"
-    assert line.last["QueueResult"] == "leave"
-
-
-def test_what_is_not_a_state_is_refused() -> None:
-    for data in ({}, {"call_sid": "CA"}, {**make_call(Line()).to_dict(), "more": 1}):
-        with pytest.raises(ValueError, match="not the state"):
-            CallState.from_dict(data)
-
-
 ACTS: dict[str, Callable[[PracticeCall], list[Event]]] = {
     "press": lambda call: call.press("1", then_wait=False),
     "press #": lambda call: call.press("#"),
@@ -666,7 +675,7 @@ ACTS: dict[str, Callable[[PracticeCall], list[Event]]] = {
 
 @settings(deadline=None)
 @given(st.lists(st.sampled_from(sorted(ACTS)), max_size=12))
-def test_whatever_the_caller_does_the_call_goes_on_or_ends_and_can_be_written(acts: list[str]) -> None:
+def test_whatever_the_caller_does_the_call_goes_on_or_ends(acts: list[str]) -> None:
     line = Line(
         voice="<Gather input='speech dtmf' action='/turn'/><Record action='/turn'/>" + DIAL,
         turn=["<Pause/><Redirect>/queue</Redirect>", "<Gather/>", 500],
@@ -683,7 +692,6 @@ def test_whatever_the_caller_does_the_call_goes_on_or_ends_and_can_be_written(ac
         assert call.status not in ("new", "talking")
         assert ("hung_up" in kinds(events)) <= (call.status == "ended")
         json.dumps([event.to_dict() for event in events])
-        assert CallState.from_dict(json.loads(json.dumps(call.to_dict()))) == call.state
 
 
 # ---- the terminal
@@ -727,7 +735,9 @@ def test_the_terminal_sits_out_pauses_by_itself() -> None:
 # ---- the page
 
 
-SETTINGS = SimpleNamespace(secret_key="page-key", twilio_auth_token=TOKEN, base_url=BASE, environment="development")
+SETTINGS = SimpleNamespace(
+    twilio_account_sid="", twilio_auth_token=TOKEN, exchange_port=8002, environment="development"
+)
 
 
 @pytest.fixture
@@ -744,12 +754,13 @@ def line() -> Line:
 @pytest.fixture
 def page(line: Line) -> FlaskClient:
     app = Flask(__name__)
-    app.register_blueprint(make_phone_blueprint(SETTINGS, transport=line))
+    exchange = make_exchange(Switch(BASE, auth_token=TOKEN, transport=line, clock=Clock()))
+    app.register_blueprint(make_phone_blueprint(SETTINGS, transport=httpx.WSGITransport(exchange)))
     return app.test_client()
 
 
-def take(page: FlaskClient, state: str | None, **act: Any) -> Any:
-    return page.post("/phone/step", json={"state": state, "input": act})
+def take(page: FlaskClient, address: str = "+8613900000009", **act: Any) -> Any:
+    return page.post(f"/phone/windows/{address}", json=act)
 
 
 def test_the_page_speaks_chinese_and_english_without_inline_scripts(page: FlaskClient) -> None:
@@ -768,76 +779,53 @@ def test_both_languages_have_the_same_texts() -> None:
     assert names(read_texts("zh")) == names(read_texts("en"))
 
 
-def test_the_page_takes_a_call_step_by_step(page: FlaskClient, line: Line) -> None:
-    first = take(page, None, type="start", **{"from": "+8613900000009"}).json
+def test_an_operators_page_is_the_operators_window(page: FlaskClient) -> None:
+    assert 'data-address="client:operator1"' in page.get("/phone?as=operator1").text
+    assert 'data-address="+8613900000002"' in page.get("/phone?as=%2B8613900000002").text
+    assert "<script>" not in page.get("/phone?as=<script>").text
+
+
+def test_the_page_takes_a_call_act_by_act(page: FlaskClient, line: Line) -> None:
+    first = take(page, type="dial").json
     assert [event["type"] for event in first["events"]] == ["say", "listening"]
-    assert first["call"]["status"] == "listening"
-    second = take(page, first["state"], type="speak", text="转人工", confidence=0.8).json
-    assert second["call"]["queue_position"] == 1
-    third = take(page, second["state"], type="hang_up").json
-    assert third["events"][-1] == {"type": "hung_up", "reason": "caller"}
+    assert first["status"] == "listening"
+    second = take(page, type="speak", text="转人工", confidence=0.8, after=first["last"]).json
+    assert second["queue_position"] == 1
+    third = take(page, type="hang_up", after=second["last"]).json
+    assert third["events"][-1] == {"number": third["last"], "type": "hung_up", "reason": "caller"}
     assert line.requests[0].params["From"] == "+8613900000009"
 
 
 def test_the_page_can_repeat_a_webhook(page: FlaskClient) -> None:
-    state = take(page, None, type="start").json["state"]
-    assert "您好" in take(page, state, type="repeat").json["repeated"]
+    take(page, type="dial")
+    assert "您好" in take(page, type="repeat").json["repeated"]
 
 
-@pytest.mark.parametrize(
-    ("body", "code"),
-    [
-        (b"{", "bad_json"),
-        (b"[]", "bad_json"),
-        (b'{"state": null}', "bad_json"),
-        (b'{"state": null, "input": {}}', "bad_input"),
-        (b'{"state": null, "input": {"type": "start", "from": "me"}}', "bad_input"),
-        (b'{"state": null, "input": {"type": "press", "digits": "1"}}', "bad_input"),
-        (b'{"state": 7, "input": {"type": "wait"}}', "bad_state"),
-        (b'{"state": "forged", "input": {"type": "wait"}}', "bad_state"),
-    ],
-)
-def test_what_no_page_sends_is_refused(page: FlaskClient, body: bytes, code: str) -> None:
-    answer = page.post("/phone/step", data=body, content_type="application/json")
+def test_what_was_done_can_be_kept(page: FlaskClient) -> None:
+    take(page, type="dial")
+    (kept,) = page.get("/phone/session").json or []
+    assert (kept["address"], kept["act"]) == ("+8613900000009", {"type": "dial"})
+
+
+def test_what_no_page_sends_is_refused(page: FlaskClient) -> None:
+    assert take(page, type="explode").status_code == 400
+    assert take(page, address="me", type="dial").status_code == 404
+
+
+def test_a_form_of_another_site_is_refused(page: FlaskClient, line: Line) -> None:
+    answer = page.post("/phone/windows/+8613900000009", data=b'{"type": "dial"}', content_type="text/plain")
     assert answer.status_code == 400
-    assert answer.json is not None and answer.json["code"] == code and answer.json["message"]
+    assert line.asked == []
 
 
-@pytest.mark.parametrize(
-    "act",
-    [
-        {"type": "press", "digits": "x"},
-        {"type": "press", "digits": ""},
-        {"type": "speak"},
-        {"type": "speak", "text": "长" * 1001},
-        {"type": "speak", "text": "喂", "confidence": 2},
-        {"type": "finish_recording", "seconds": True},
-        {"type": "explode"},
-        {"type": []},
-        {"type": "start"},
-    ],
-)
-def test_an_input_out_of_its_bounds_is_refused(page: FlaskClient, act: dict[str, Any]) -> None:
-    state = take(page, None, type="start").json["state"]
-    answer = take(page, state, **act)
-    assert (answer.status_code, answer.json["code"]) == (400, "bad_input")
+def test_without_the_exchange_the_page_says_so(line: Line) -> None:
+    def refuse(request: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("refused")
 
-
-def test_a_form_of_another_site_is_refused(page: FlaskClient) -> None:
-    answer = page.post("/phone/step", data=b'{"state": null, "input": {"type": "start"}}', content_type="text/plain")
-    assert answer.status_code == 400
-
-
-def test_a_state_of_another_line_is_refused(line: Line) -> None:
-    states = []
-    for base_url in ("https://other.test", BASE):
-        app = Flask(__name__)
-        app.register_blueprint(
-            make_phone_blueprint(SimpleNamespace(**{**vars(SETTINGS), "base_url": base_url}), transport=line)
-        )
-        states.append((app.test_client(), take(app.test_client(), None, type="start").json["state"]))
-    answer = take(states[1][0], states[0][1], type="wait")
-    assert (answer.status_code, answer.json["code"]) == (400, "wrong_line")
+    app = Flask(__name__)
+    app.register_blueprint(make_phone_blueprint(SETTINGS, transport=httpx.MockTransport(refuse)))
+    answer = take(app.test_client(), type="dial")
+    assert (answer.status_code, answer.json["code"]) == (503, "no_exchange")
 
 
 def test_a_recording_can_be_fetched_as_a_wav(page: FlaskClient) -> None:

@@ -1,0 +1,135 @@
+"""What the clock does to cases: a job calls `sweep` every minute. Each deadline is a fact of its case, so a job that was
+down for a day changes none; it only comes later to say so. Each case is a transaction of its own, through the table."""
+
+import logging
+from collections.abc import Callable, Iterable
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, or_, select
+from sqlalchemy.orm import Session
+
+from backend.cases import links
+from backend.cases.city_deadlines import deadlines
+from backend.cases.models import Case
+from backend.cases.rules import OPEN_STATES, holder, settled
+from backend.cases.service import Actor, act_on, get_case, is_mobile, unanswered_from
+from backend.cases.words import MESSAGES, day_words
+from backend.city import city_name
+from backend.clock import Clock
+from backend.database import Database
+from backend.directory.models import Agency, Staff
+from backend.errors import Refused
+from backend.outbox import put
+
+LINE = Actor("line")
+AT_A_TIME = 500
+"""Cases of one kind that one round looks at; the rest has its turn a minute later."""
+SUPERVISED_WHEN_OVERDUE = ("dispatched", "signed", "redo")
+log = logging.getLogger(__name__)
+
+
+def sweep(database: Database, clock: Clock, secret_key: str, base_url: str) -> None:
+    """Give marks, tell who must know, open supervision, let clocks go on, send links, close what is settled."""
+    now = clock()
+
+    def link(session: Session, number: str) -> None:
+        send_link(session, number, f"{base_url}/c/{links.sign(secret_key, number)}", now)
+
+    for wanted, verb in (
+        ((Case.state == "paused", Case.step_due_at < now), lambda session, number: resume(session, number, now)),
+        ((Case.state == "visited",), lambda session, number: close_settled(session, number, now)),
+        ((Case.state == "replied", Case.visit_tries > 0), link),
+        ((Case.state == "replied",), lambda session, number: close_unanswered(session, number, now)),
+        ((Case.next_mark_at < now, Case.state.in_(OPEN_STATES)), lambda session, number: warn(session, number, now)),
+        (
+            (Case.mark == "overdue", Case.state.in_(SUPERVISED_WHEN_OVERDUE)),
+            lambda session, number: supervise_overdue(session, number, now),
+        ),
+    ):
+        for_each(database, wanted, verb)
+
+
+def for_each(database: Database, wanted: Iterable[ColumnElement[bool]], verb: Callable[[Session, str], None]) -> None:
+    """Do `verb` to each of these cases; one that somebody else changes at this moment waits for the next round."""
+    with database.read() as session:
+        numbers = session.scalars(select(Case.number).where(*wanted).order_by(Case.step_due_at).limit(AT_A_TIME)).all()
+    for number in numbers:
+        try:
+            with database.write() as session:
+                verb(session, number)
+        except Refused as refusal:
+            log.info("the clock left case %s alone: %s", number, refusal.code)
+
+
+def warn(session: Session, number: str, now: datetime) -> None:
+    """Give the case the mark that its time has reached, and tell those whom the profile names."""
+    case = get_case(session, number)
+    due = deadlines(session, case.profile)
+    if case.step_due_at is None:
+        return
+    mark = due.mark(case.step_since, case.step_due_at, now)
+    if mark and mark != case.mark:
+        act_on(session, number, "warn", LINE, {"mark": mark}, now)
+        tell_staff(session, case, f"staff_{mark}", people(session, case, due.tells(mark)), now)
+
+
+def supervise_overdue(session: Session, number: str, now: datetime) -> None:
+    """What an agency has left overdue for so long is put under supervision by itself."""
+    case = get_case(session, number)
+    due = deadlines(session, case.profile)
+    if case.step_due_at and now > due.after(case.step_due_at, due.profile.supervise_after):
+        act_on(session, number, "supervise", LINE, {"note": "超期未办，自动督办"}, now)
+        tell_staff(session, case, "staff_supervised", people(session, case, ("holder", "above", "supervisor")), now)
+
+
+def resume(session: Session, number: str, now: datetime) -> None:
+    """A clock that has stood still for as long as it may goes on."""
+    act_on(session, number, "resume", LINE, {}, now)
+
+
+def close_settled(session: Session, number: str, now: datetime) -> None:
+    """What is solved by the citizen's own word is closed; all else waits for the reviewer."""
+    case = get_case(session, number)
+    visits = [event.details for event in case.history if event.act == "visit"]
+    if visits and settled(visits[-1]):
+        act_on(session, number, "close", LINE, {}, now)
+
+
+def send_link(session: Session, number: str, address: str, now: datetime) -> None:
+    """Who could not be reached by telephone gets a link to answer by, once for each reply."""
+    case = get_case(session, number)
+    due = deadlines(session, case.profile)
+    if case.visit_tries < due.profile.visit_tries or case.contact is None or not is_mobile(case.contact):
+        return
+    facts = {"city": city_name(case.locale), "number": number, "link": address, "days": links.LASTS.days}
+    text = MESSAGES.say("visit_link", case.locale, **facts).text
+    key = f"case:{number}:visit_link:{int(case.step_since.timestamp())}"
+    put(session, key, "sms", case.contact, {"text": text}, now)
+
+
+def close_unanswered(session: Session, number: str, now: datetime) -> None:
+    """Who could not be reached, and did not answer by the link either, is asked no more. That is never counted as satisfied:
+    there is no visit to count."""
+    case = get_case(session, number)
+    since = unanswered_from(case, deadlines(session, case.profile))
+    if since is not None and now >= since:
+        act_on(session, number, "close_unanswered", LINE, {}, now)
+
+
+def people(session: Session, case: Case, whom: tuple[str, ...]) -> list[Staff]:
+    """The staff that `whom` means for this case: whose turn it is, the agency above theirs, the supervisors."""
+    role = holder(case.state, case.send_backs)
+    above = session.get_one(Agency, case.agency_code).parent_code
+    conditions = {"supervisor": Staff.role == "supervisor", "holder": Staff.role == role}
+    if role == "agency":
+        conditions |= {"holder": Staff.agency_code == case.agency_code, "above": Staff.agency_code == above}
+    wanted = [conditions[one] for one in whom if one in conditions]
+    return list(session.scalars(select(Staff).where(or_(*wanted)).order_by(Staff.id)))
+
+
+def tell_staff(session: Session, case: Case, key: str, staff: list[Staff], now: datetime) -> None:
+    """An SMS to each who has a mobile number; all of them see it in their lists anyway."""
+    text = MESSAGES.say(key, "zh", number=case.number, due=day_words(case.step_due_at or case.due_at, "zh")).text
+    for one in staff:
+        if one.telephone and one.telephone.startswith("+") and is_mobile(one.telephone):
+            put(session, f"case:{case.number}:{len(case.history)}:{one.id}", "sms", one.telephone, {"text": text}, now)

@@ -1,0 +1,1 @@
+"""What all of it together says: counts over calls, cases and answers."""

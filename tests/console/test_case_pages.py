@@ -1,0 +1,112 @@
+"""The pages on which cases are worked, watched and timed."""
+
+import re
+
+import httpx
+import pytest
+
+from backend.cases import service as cases
+from backend.cases.service import Actor, Filing
+from backend.directory.models import Staff
+from backend.parts import Parts
+
+
+@pytest.fixture
+def number(parts: Parts) -> str:
+    """A confidential case that lies with the sample agency."""
+    with parts.database.write() as session:
+        filing = Filing(what="举报王大明13900001111排污", contact="+8613800001234", confidential=True)
+        now = parts.clock()
+        case = cases.file_case(session, parts.knowledge, filing, Actor("bot"), now, "shandong")
+        desk = Actor("dispatcher")
+        cases.act_on(session, case.number, "accept", desk, {}, now)
+        code = agency_of_sample(parts)
+        cases.act_on(session, case.number, "dispatch", desk, {"agency": code}, now)
+        return case.number
+
+
+def agency_of_sample(parts: Parts) -> str:
+    with parts.database.read() as session:
+        return str(session.query(Staff).filter_by(username="agency1").one().agency_code)
+
+
+def log_in(web: httpx.Client, who: str) -> None:
+    form = web.get("/console/log-in")
+    fields = {"csrf_token": token_of(form), "username": who, "password": "correct horse battery"}
+    assert web.post("/console/log-in", data=fields).status_code == 302
+
+
+def token_of(page: httpx.Response) -> str:
+    found = re.search(r'name="csrf_token" value="([^"]+)"', page.text)
+    assert found
+    return found[1]
+
+
+def test_an_agency_never_sees_who_a_confidential_citizen_is(web: httpx.Client, number: str) -> None:
+    log_in(web, "agency1")
+    page = web.get(f"/console/cases/{number}")
+    assert page.status_code == 200
+    assert not any(secret in page.text for secret in ("1234<", "13900001111", "13800001234", "138 0000 1234"))
+    asked = web.post(f"/console/cases/{number}/identity", data={"csrf_token": token_of(page), "reason": "回电"})
+    assert asked.status_code == 403
+
+
+def test_a_supervisor_sees_who_it_is_with_a_reason_that_stands_on_record(web: httpx.Client, number: str) -> None:
+    log_in(web, "supervisor1")
+    page = web.get(f"/console/cases/{number}")
+    assert "138 0000 1234" not in page.text
+    address, token = f"/console/cases/{number}/identity", token_of(page)
+    assert web.post(address, data={"csrf_token": token}).status_code == 422
+    assert "138 0000 1234" in web.post(address, data={"csrf_token": token, "reason": "核实线索"}).text
+    assert "核实线索" in web.get("/console/supervision/identity").text
+
+
+def test_acts_on_the_page_are_those_of_the_table_and_lead_on(web: httpx.Client, number: str) -> None:
+    log_in(web, "agency1")
+    page = web.get(f"/console/cases/{number}")
+    assert set(re.findall(r'data-testid="act-form-(\w+)"', page.text)) == {"sign", "send_back"}
+    signed = web.post(f"/console/cases/{number}/acts/sign", data={"csrf_token": token_of(page)}, follow_redirects=True)
+    acts = set(re.findall(r'data-testid="act-form-(\w+)"', signed.text))
+    assert acts == {"reply", "ask_extension", "co_handle"}
+
+
+@pytest.mark.parametrize("wanted", ["deadline", "agency", "repetition", "register"])
+@pytest.mark.parametrize("lang", ["zh", "en"])
+def test_supervisors_have_their_lists(web: httpx.Client, number: str, wanted: str, lang: str) -> None:
+    log_in(web, "supervisor1")
+    page = web.get("/console/supervision", params={"by": wanted, "lang": lang})
+    assert page.status_code == 200
+    assert (number in page.text) == (wanted == "deadline")
+
+
+def test_nobody_else_sets_deadlines(web: httpx.Client) -> None:
+    log_in(web, "dispatcher1")
+    assert web.get("/console/deadlines").status_code == 403
+    assert web.get("/console/supervision").status_code == 403
+
+
+def test_deadlines_saved_on_the_page_hold_for_what_is_filed_from_then_on(web: httpx.Client, parts: Parts) -> None:
+    log_in(web, "supervisor1")
+    page = web.get("/console/deadlines")
+    names = ["accept", "dispatch", "sign", "send_back", "rule", "extension", "pause", "visit", "review", "redo"]
+    names += ["supervision", "supervise_after", "unanswered"]
+    fields: dict[str, object] = {"csrf_token": token_of(page), "visit_tries": "2"}
+    fields |= {f"{name}_count": "1" for name in names} | {f"{name}_unit": "working_days" for name in names}
+    row = {"reply_urgency": "", "reply_kind": "", "reply_category": "", "reply_unit": "hours"}
+    refused = web.post("/console/deadlines", data=fields | row | {"reply_count": "x"})
+    assert refused.status_code == 422
+    assert "期限设置有误" in refused.text
+    assert web.post("/console/deadlines", data=fields | row | {"reply_count": "6"}).status_code == 302
+    with parts.database.write() as session:
+        filing = Filing(what="井盖坏了")
+        case = cases.file_case(session, parts.knowledge, filing, Actor("bot"), parts.clock(), "shandong")
+        assert (case.due_at - parts.clock()).total_seconds() == 6 * 3600
+
+
+def test_a_day_is_set_and_left_to_the_calendars_again(web: httpx.Client) -> None:
+    log_in(web, "supervisor1")
+    token = token_of(web.get("/console/deadlines"))
+    day = {"csrf_token": token, "day": "2026-11-25", "working": "no", "name": "建市日"}
+    assert "建市日" in web.post("/console/deadlines/days", data=day, follow_redirects=True).text
+    assert "建市日" not in web.post("/console/deadlines/days", data=day | {"working": ""}, follow_redirects=True).text
+    assert web.post("/console/deadlines/days", data=day | {"day": "soon"}).status_code == 422
