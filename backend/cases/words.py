@@ -6,6 +6,7 @@ from pathlib import Path
 from backend.cases.models import Case
 from backend.cases.rules import PAUSE_REASONS, STATES
 from backend.clock import local
+from backend.knowledge.speech import counted
 from bot.catalogue import Catalogue
 
 MESSAGES = Catalogue(Path(__file__).with_name("messages.yml"))
@@ -34,7 +35,6 @@ PAUSE_REASONS_EN = {
     "appraisal": "waiting for a test, appraisal or expert opinion",
     "force_majeure": "force majeure",
 }
-ZH_DIGITS = "零一二三四五六七八九"
 
 
 def state_words(state: str, locale: str) -> str:
@@ -60,10 +60,8 @@ def day_spoken(moment: datetime, locale: str) -> str:
 
 
 def number_zh(number: int) -> str:
-    """A number from 1 to 99 in Chinese."""
-    tens, ones = divmod(number, 10)
-    ten = "" if tens == 0 else ("十" if tens == 1 else f"{ZH_DIGITS[tens]}十")
-    return ten + (ZH_DIGITS[ones] if ones or not tens else "")
+    """A number in Chinese, as it is counted: 十二, 一百零五, 两千."""
+    return counted(str(number))
 
 
 def answer_of(case: Case) -> str:

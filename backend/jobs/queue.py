@@ -26,7 +26,7 @@ ALIVE_FOR = timedelta(minutes=3)
 """A worker gives a sign of life every minute."""
 SIGN_OF_LIFE = "worker"
 TURN_COMES_IN = 3
-"""Seconds after which an import that found another one at work asks again."""
+"""Seconds after which an import that found another one, or another worker, at work asks again."""
 
 
 class Jobs:
@@ -53,12 +53,14 @@ class Jobs:
         self.queue.periodic_task(crontab(minute="*"), name=name)(work)
 
     def _take_in(self, import_id: int) -> None:
-        """Take in some documents of an import and let other jobs have their turn before the rest. One thread does so at a
-        time: a file that two begin would count as begun twice without an end."""
+        """Take in some documents of an import and let other jobs have their turn before the rest. One thread of a worker
+        does so at a time: the others are for jobs that somebody waits for."""
         if not self._taking_in.acquire(blocking=False):
             raise RetryTask(delay=TURN_COMES_IN)
         try:
             unfinished = importing.take_in(self.database, self.embedder, self.clock, import_id)
+        except importing.InOtherHands:
+            raise RetryTask(delay=TURN_COMES_IN) from None
         finally:
             self._taking_in.release()
         if unfinished:

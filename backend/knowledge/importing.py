@@ -1,16 +1,19 @@
 """Takes uploaded files into the knowledge, one by one, each in a transaction of its own.
 
-How far an import has come stands in its rows and nowhere else. So it can be stopped and resumed, and after `kill -9` the
-file that was in work is simply taken up again; the digest of its bytes keeps a document from being there twice.
+How far an import has come stands in its rows and nowhere else. So it can be stopped and resumed, and several workers may
+be at it: each claims a file and renews the claim while it works. After `kill -9` the claim lapses and the file is simply
+taken up again; the digest of its bytes keeps a document from being there twice.
 """
 
 import hashlib
 import logging
 import time
-from collections.abc import Iterable, Sequence
-from datetime import date, timedelta
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import date, datetime, timedelta
+from threading import Event, Thread
 
-from sqlalchemy import func, select
+from sqlalchemy import func, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -30,7 +33,16 @@ SHOWN_AFTER = 10.0
 """Seconds after which documents that are in become visible, although the batch goes on. Each time every process builds
 its index anew, so not after every file."""
 
+CLAIMED_FOR = timedelta(seconds=30)
+"""How long a file is left to the worker that has claimed it, when nothing more is heard of that one."""
+RENEWED_EVERY = 10.0
+"""Seconds between two renewals of a claim."""
+
 log = logging.getLogger(__name__)
+
+
+class InOtherHands(Exception):
+    """Every file that is still waiting is claimed by other workers."""
 
 
 def start_import(session: Session, files: Iterable[tuple[str, bytes]], staff_id: int | None, clock: Clock) -> Import:
@@ -83,36 +95,73 @@ def unfinished(session: Session) -> Sequence[int]:
 
 
 def take_in(database: Database, embedder: Embedder | None, clock: Clock, import_id: int) -> bool:
-    """Take in files of an import for about SHOWN_AFTER seconds, then make them visible; returns whether more is to do."""
-    began = time.monotonic()
-    while time.monotonic() - began < SHOWN_AFTER and (begun := begin_file(database, import_id)):
+    """Take in files of an import for about SHOWN_AFTER seconds, then make them visible; returns whether more is to do.
+
+    Raises InOtherHands when more is to do, but at this moment nothing for this worker.
+    """
+    began, took = time.monotonic(), False
+    while time.monotonic() - began < SHOWN_AFTER and (begun := begin_file(database, import_id, clock())):
+        took = True
         try:
-            take_in_file(database, embedder, clock, *begun)
+            with claim_kept(database, clock, begun[0]):
+                take_in_file(database, embedder, clock, *begun)
         except IntegrityError:
             log.info("file %s came in twice at the same time", begun[0])  # the next try finds it
     with database.write() as session:
-        changed(session)
+        if took:
+            changed(session)
         found = find_import(session, import_id)
         waiting = counts(session, import_id)["waiting"]
         if found.state == "running" and not waiting:
             found.state, found.finished_at = "done", clock()
+        if found.state == "running" and not took:
+            raise InOtherHands
         return found.state == "running"
 
 
-def begin_file(database: Database, import_id: int) -> tuple[int, str, bytes] | None:
-    """The next waiting file (id, name, bytes), noted as begun once more; None when the import is stopped or through."""
-    with database.write() as session:
-        while find_import(session, import_id).state == "running":
-            waiting = ImportFile.import_id == import_id, ImportFile.state == "waiting"
-            file = session.scalar(select(ImportFile).where(*waiting).order_by(ImportFile.id).limit(1))
+def begin_file(database: Database, import_id: int, now: datetime) -> tuple[int, str, bytes] | None:
+    """Claim the next waiting file (id, name, bytes), noted as begun once more; None when the import is stopped or through,
+    or other workers have claimed the rest. Of several workers one gets a file: the others find it no longer free."""
+    unclaimed = or_(ImportFile.claimed_until.is_(None), ImportFile.claimed_until <= now)
+    free = ImportFile.import_id == import_id, ImportFile.state == "waiting", unclaimed
+    while True:
+        with database.write() as session:
+            if session.scalar(select(Import.state).where(Import.id == import_id)) != "running":
+                return None
+            file = session.scalar(select(ImportFile).where(*free).order_by(ImportFile.id).limit(1))
             if file is None:
                 return None
-            file.tries += 1
-            if file.tries <= TRIES:
+            claimed = session.execute(
+                update(ImportFile)
+                .where(ImportFile.id == file.id, *free)
+                .values(tries=ImportFile.tries + 1, claimed_until=now + CLAIMED_FOR)
+                .execution_options(synchronize_session=False)
+            )
+            if not claimed.rowcount:  # type: ignore[attr-defined]  # an UPDATE's result has it
+                continue
+            if file.tries < TRIES:  # as it was before the claim
                 return file.id, file.file_name, file.file or b""
             refuse(file, "document_fatal")
-            session.flush()
-    return None
+
+
+@contextmanager
+def claim_kept(database: Database, clock: Clock, file_id: int) -> Iterator[None]:
+    """Renew the claim to a file while it is in work, however long that takes; it lapses only when the worker dies."""
+    over = Event()
+
+    def renew() -> None:
+        while not over.wait(RENEWED_EVERY):
+            with database.write() as session:
+                until = clock() + CLAIMED_FOR
+                session.execute(update(ImportFile).where(ImportFile.id == file_id).values(claimed_until=until))
+
+    renewing = Thread(target=renew, daemon=True)
+    renewing.start()
+    try:
+        yield
+    finally:
+        over.set()
+        renewing.join()
 
 
 def take_in_file(

@@ -147,6 +147,7 @@ class ImportFile(Base):
     state: Mapped[str] = mapped_column(String(20), default="waiting")  # waiting, imported, refused
     reason: Mapped[str] = mapped_column(String(60), default="")  # key of errors.yml when refused
     tries: Mapped[int] = mapped_column(default=0)  # how often a worker has begun it: some files end their worker
+    claimed_until: Mapped[datetime | None] = mapped_column(UtcDateTime)  # a worker is at it, unless it has died
     document_id: Mapped[int | None] = mapped_column(ForeignKey("documents.id"))
 
 
