@@ -38,6 +38,7 @@ from ivr.phone.views import make_phone_blueprint
 from ivr.provider import Provider
 from ivr.recovery import Recovery
 from ivr.texting import Texter
+from ivr.transcription import Transcriber
 from ivr.visits import Caller
 
 CONTENT_SECURITY_POLICY = (
@@ -129,6 +130,7 @@ def make_jobs(shared: Parts) -> Jobs:
         jobs.every_minute("deliver", lambda: outbox.deliver(shared.database, shared.clock, senders))
         jobs.every_minute("visit_citizens", Caller(shared, provider).work)
         jobs.every_minute("fetch_recordings", Recovery(shared, provider).work)
+        jobs.every_minute("transcribe", Transcriber(shared, provider).work)
     jobs.every_minute("group_gaps", lambda: gaps.group_new(shared.database, shared.embedder, shared.clock()))
     return jobs
 

@@ -15,7 +15,7 @@ from backend.database import Base, Database, UtcDateTime
 
 log = logging.getLogger(__name__)
 
-Channel = Literal["sms", "webhook", "email"]
+Channel = Literal["sms", "webhook", "email", "recording"]
 
 GAPS = tuple(timedelta(minutes=minutes) for minutes in (1, 5, 20, 60, 240, 720))
 """How long to wait after the first, second … try; after one try more than there are gaps the message has failed."""
@@ -30,7 +30,7 @@ class OutgoingMessage(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     key: Mapped[str] = mapped_column(String(160), unique=True)  # the reason: the same reason is one message
-    channel: Mapped[str] = mapped_column(String(10))  # sms, webhook, email
+    channel: Mapped[str] = mapped_column(String(10))  # sms, webhook, email, recording
     recipient: Mapped[str] = mapped_column(String(500))  # E.164, URL, address
     body: Mapped[dict[str, Any]] = mapped_column(JSON)
     state: Mapped[str] = mapped_column(String(10), default="waiting")  # waiting, sent, failed

@@ -95,6 +95,14 @@ class Settings(BaseSettings):
     embedding_model: str = Field("", description="the service's name for the model")
     embedding_key: str = Field("", description="bearer token for the service; empty: it wants none")
 
+    transcription_url: str = Field(
+        "",
+        description="a service with OpenAI's audio API that puts recorded messages into words, its address up to"
+        " /audio/transcriptions; empty: nobody does",
+    )
+    transcription_model: str = Field("", description="the service's name for the model")
+    transcription_key: str = Field("", description="bearer token for the service; empty: it wants none")
+
     @property
     def rasa_url(self) -> str:
         """Base URL of Rasa's HTTP server."""
@@ -134,6 +142,16 @@ def checked(settings: Settings) -> Settings:
             )
         if not settings.embedding_model:
             raise SettingsRefused("EMBEDDING=openai 需要 EMBEDDING_MODEL / EMBEDDING=openai needs EMBEDDING_MODEL")
+    if settings.transcription_url:
+        if not settings.transcription_url.startswith(("https://", "http://")):
+            raise SettingsRefused(
+                "TRANSCRIPTION_URL 应以 https:// 或 http:// 开头"
+                " / TRANSCRIPTION_URL must start with https:// or http://"
+            )
+        if not settings.transcription_model:
+            raise SettingsRefused(
+                "TRANSCRIPTION_URL 需要 TRANSCRIPTION_MODEL / TRANSCRIPTION_URL needs TRANSCRIPTION_MODEL"
+            )
     return settings
 
 

@@ -20,6 +20,7 @@ from backend.directory.legacy import legacy_number, written
 from backend.parts import Parts
 from bot.client import BotUnavailable, Choice, Reply
 from bot.say import PHRASES
+from ivr import transcription
 from ivr.calls import find_call, in_groups, locale_of, prompt
 from ivr.flow import (
     LANGUAGES,
@@ -250,6 +251,7 @@ class Line:
             )
             if recording_url and not case.recording_url:
                 case.recording_url = recording_url
+            transcription.order(session, parts.settings, case, call.language, parts.clock())
             number = spoken(case.number, call.language)
             words = prompt("recorded", call.language, number=number)
             conversations.record_reply(

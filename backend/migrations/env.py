@@ -1,6 +1,7 @@
 """Alembic's entry: runs the migrations on the database of the settings."""
 
 from alembic import context
+from sqlalchemy import event
 
 from backend import outbox as _outbox  # noqa: F401
 from backend import webhooks as _webhooks  # noqa: F401
@@ -14,13 +15,22 @@ from ivr import models as _ivr  # noqa: F401
 
 
 def run() -> None:
-    """Bring the database to the newest revision, in one transaction."""
+    """Bring the database to the newest revision, in one transaction.
+
+    SQLite changes a table by making it anew, which others that refer to it would forbid: foreign keys are checked at the end
+    instead (https://www.sqlite.org/lang_altertable.html, 7).
+    """
     url = context.config.attributes.get("url") or load_settings().database_url
     engine = make_engine(url).execution_options(writing=True)
+    is_sqlite = engine.dialect.name == "sqlite"
+    if is_sqlite:
+        event.listen(engine, "connect", lambda connection, _: connection.execute("PRAGMA foreign_keys=OFF"))
     with engine.connect() as connection:
         context.configure(connection=connection, target_metadata=Base.metadata, render_as_batch=True)
         with context.begin_transaction():
             context.run_migrations()
+            if is_sqlite and (broken := connection.exec_driver_sql("PRAGMA foreign_key_check").first()):
+                raise RuntimeError(f"a migration broke a foreign key: {broken}")
     engine.dispose()
 
 

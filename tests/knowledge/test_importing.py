@@ -1,6 +1,9 @@
 """Importing documents: one by one, visible before the batch is through, never twice, whatever ends the worker."""
 
+from collections import Counter
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import date
 
 import numpy as np
@@ -14,6 +17,7 @@ from backend.knowledge.embedding import Floats, vectors
 from backend.knowledge.models import Document, Import, ImportFile, KnowledgeVersion, Passage
 from backend.knowledge.service import entry, published
 from tests.conftest import StandingClock
+from tests.running_line import until
 
 
 def regulation(title: str, *lines: str) -> bytes:
@@ -80,7 +84,7 @@ def test_the_same_file_is_never_there_twice(database: Database, clock: StandingC
 
 def test_a_stopped_import_rests_and_goes_on_where_it_was(database: Database, clock: StandingClock) -> None:
     import_id = start(database, clock, ("a.txt", PARKING_OLD), ("b.txt", PARKING_NEW))
-    begun = importing.begin_file(database, import_id)
+    begun = importing.begin_file(database, import_id, clock())
     assert begun
     importing.take_in_file(database, None, clock, *begun)
     with database.write() as session:
@@ -99,7 +103,10 @@ def test_a_file_that_was_in_work_when_the_worker_died_is_taken_up_again(
     database: Database, clock: StandingClock
 ) -> None:
     import_id = start(database, clock, ("a.txt", PARKING_NEW))
-    assert importing.begin_file(database, import_id)  # and then the worker dies
+    assert importing.begin_file(database, import_id, clock())  # and then the worker dies
+    with pytest.raises(importing.InOtherHands):
+        importing.take_in(database, None, clock, import_id)
+    clock.now += importing.CLAIMED_FOR
     importing.take_in(database, None, clock, import_id)
     assert outcomes(database, import_id) == [("imported", "")]
 
@@ -107,18 +114,78 @@ def test_a_file_that_was_in_work_when_the_worker_died_is_taken_up_again(
 def test_a_file_that_ends_every_worker_is_refused_in_the_end(database: Database, clock: StandingClock) -> None:
     import_id = start(database, clock, ("a.txt", PARKING_NEW), ("b.txt", PARKING_OLD))
     for _ in range(importing.TRIES):
-        importing.begin_file(database, import_id)
+        begun = importing.begin_file(database, import_id, clock())
+        assert begun and begun[1] == "a.txt"
+        clock.now += importing.CLAIMED_FOR
     importing.take_in(database, None, clock, import_id)
     assert outcomes(database, import_id) == [("refused", "document_fatal"), ("imported", "")]
 
 
 def test_a_file_whose_work_was_done_meanwhile_changes_nothing(database: Database, clock: StandingClock) -> None:
     import_id = start(database, clock, ("a.txt", PARKING_NEW))
-    begun = importing.begin_file(database, import_id)
+    begun = importing.begin_file(database, import_id, clock())
     assert begun
+    clock.now += importing.CLAIMED_FOR
     importing.take_in(database, None, clock, import_id)
     importing.take_in_file(database, None, clock, *begun)
     assert outcomes(database, import_id) == [("imported", "")]
+
+
+def test_of_several_workers_one_gets_a_file_and_none_is_counted_twice(database: Database, clock: StandingClock) -> None:
+    names = [f"{number}.txt" for number in range(24)]
+    import_id = start(database, clock, *((name, PARKING_NEW) for name in names))
+
+    def begun_by_one(_: int) -> list[str]:
+        mine = []
+        while begun := importing.begin_file(database, import_id, clock()):
+            mine.append(begun[1])
+        return mine
+
+    with ThreadPoolExecutor(4) as workers:
+        begun = Counter(name for mine in workers.map(begun_by_one, range(4)) for name in mine)
+    assert begun == Counter(names)
+    with database.read() as session:
+        assert set(session.scalars(select(ImportFile.tries))) == {1}
+
+
+def test_several_workers_end_an_import_together(database: Database, clock: StandingClock) -> None:
+    files = [
+        (f"{number}.txt", regulation(f"云川市第{number}号养犬办法", "第一条 养犬要登记。")) for number in range(16)
+    ]
+    import_id = start(database, clock, *files)
+
+    def work_to_the_end(_: int) -> None:
+        with suppress(importing.InOtherHands):
+            while importing.take_in(database, None, clock, import_id):
+                pass
+
+    with ThreadPoolExecutor(4) as workers:
+        list(workers.map(work_to_the_end, range(4)))
+    assert outcomes(database, import_id) == [("imported", "")] * len(files)
+    assert len(documents(database)) == len(files)
+    with database.read() as session:
+        assert session.get_one(Import, import_id).state == "done"
+
+
+def test_a_claim_lasts_as_long_as_the_work(
+    database: Database, clock: StandingClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importing, "RENEWED_EVERY", 0.01)
+    import_id = start(database, clock, ("a.txt", PARKING_NEW))
+    begun = importing.begin_file(database, import_id, clock())
+    assert begun
+    with importing.claim_kept(database, clock, begun[0]):
+        clock.now += importing.CLAIMED_FOR
+
+        def renewed() -> bool:
+            with database.read() as session:
+                claimed_until = session.get_one(ImportFile, begun[0]).claimed_until
+                return claimed_until is not None and claimed_until > clock()
+
+        until(renewed, "a renewal of the claim")
+        assert importing.begin_file(database, import_id, clock()) is None
+    clock.now += importing.CLAIMED_FOR
+    assert importing.begin_file(database, import_id, clock())
 
 
 class CountingEmbedder:
