@@ -17,16 +17,18 @@ TO_SIMPLIFIED, TO_HONG_KONG = OpenCC("hk2s"), OpenCC("s2hk")
 
 @cache
 def speech_hints(language: str) -> str:
-    """Districts, streets and kinds of matters in the language's own script, separated by commas."""
+    """Districts, streets, estates and kinds of matters in the language's own script, separated by commas."""
     with (DATA / "agencies.csv").open(encoding="utf-8", newline="") as file:
         agencies = list(csv.DictReader(file))
     with (DATA / "categories.csv").open(encoding="utf-8", newline="") as file:
         matters = [row for row in csv.DictReader(file) if row["parent"]]
     if language == "en":
         return ",".join(["operator", "case", *(row["name_en"].replace(",", "") for row in matters)][:HINT_LIMIT])
+    with (DATA / "places.csv").open(encoding="utf-8", newline="") as file:
+        places = [row["community"] for row in csv.DictReader(file) if row["community"]]
     districts = [row["district"] for row in agencies if row["level"] == "2"]
     streets = [row["name"] for row in agencies if row["level"] == "3"]
-    names = ["人工", "工单", *districts, *(row["name"] for row in matters), *streets]
+    names = ["人工", "工单", *districts, *(row["name"] for row in matters), *streets, *places]
     hints = ",".join(list(dict.fromkeys(names))[:HINT_LIMIT])
     return TO_HONG_KONG.convert(hints) if language == "yue" else hints
 

@@ -1,17 +1,20 @@
-"""A second telephone, for tests alone: plain HTTP, signed, written from Twilio's documents (voice/twiml, voice/twiml/gather,
-/record, /enqueue, /redirect, /dial, /connect, usage/webhooks/webhooks-security) and not from the practice phone's code, so
-that one mistake can't hide in both."""
+"""A second telephone, for tests alone: plain HTTP, signed, written from Twilio's documents (voice/twiml and its pages on
+gather, record, enqueue, redirect, dial, connect; voice/conversationrelay; usage/webhooks/webhooks-security) and not from the
+practice phone's code, so that one mistake can't hide in both."""
 
 import base64
+import contextlib
 import hashlib
 import hmac
 import itertools
+import json
 import secrets
 from collections.abc import Callable
 from urllib.parse import urljoin, urlsplit
 from xml.etree import ElementTree
 
 import httpx
+from simple_websocket import Client, ConnectionClosed
 
 NUMBER, LINE = "+8613800138000", "+8612345"
 DOCUMENTS_IN_A_ROW = 20
@@ -47,6 +50,8 @@ class Caller:
         self.gather: ElementTree.Element | None = None
         self.enqueued: tuple[ElementTree.Element, str] | None = None
         self.after: list[ElementTree.Element] = []
+        self.stream: Client | None = None
+        self.connect: ElementTree.Element | None = None
         self.at = ""
         self.waited = 0
 
@@ -98,6 +103,8 @@ class Caller:
         return "\n".join(self.said[before:])
 
     def answer(self, brought: Form, kind: str) -> None:
+        if self.stream is not None:
+            return self.stream_answer(brought)
         if self.gather is None:
             if self.state == "waiting":
                 self.wait_round()
@@ -179,7 +186,9 @@ class Caller:
                 return self.follow_wait(verb.get("waitUrl", ""))
             elif verb.tag == "Leave":
                 return self.leave_queue()
-            elif verb.tag in ("Dial", "Connect"):
+            elif verb.tag == "Connect":
+                return self.open_stream(verb)
+            elif verb.tag == "Dial":
                 self.state = "talking"
                 return
             elif verb.tag in ("Hangup", "Reject"):
@@ -187,6 +196,46 @@ class Caller:
             else:
                 raise Broken(f"no such verb: {verb.tag}")
         raise Broken("the line never listens")
+
+    def open_stream(self, connect: ElementTree.Element) -> None:
+        """Speak with the line over a websocket, as ConversationRelay does (voice/conversationrelay/websocket-messages)."""
+        url = connect[0].get("url", "")
+        self.stream = Client(url, headers={"X-Twilio-Signature": sign(self.token, url, {})})
+        self.connect, self.state = connect, "listening"
+        self.stream_message({"type": "setup", "callSid": self.sid, "from": self.number, "to": self.to})
+
+    def stream_message(self, message: dict[str, object]) -> None:
+        """Send one message and hear what the line says to it; what the session hands over is done in TwiML."""
+        assert self.stream is not None and self.connect is not None
+        self.stream.send(json.dumps(message))
+        while True:
+            received = json.loads(self.stream.receive(timeout=30) or "{}")
+            if received.get("type") == "text":
+                self.said.append(received["token"])
+            if received.get("type") == "end":
+                self.put_stream_down()
+                handed = {"SessionStatus": "ended", "HandoffData": received["handoffData"]}
+                return self.follow(self.connect.get("action", self.at), handed)
+            if received.get("type") != "language" and received.get("last", True):
+                return None
+
+    def stream_answer(self, brought: Form) -> None:
+        """Say something or press keys on the stream; silence is what the line itself waits for."""
+        if "SpeechResult" in brought:
+            return self.stream_message({"type": "prompt", "voicePrompt": brought["SpeechResult"], "last": True})
+        assert self.stream is not None
+        digits = brought["Digits"]
+        *keys, last = list(digits + "#" if len(digits) > 1 else digits)
+        for key in keys:
+            self.stream.send(json.dumps({"type": "dtmf", "digit": key}))
+        return self.stream_message({"type": "dtmf", "digit": last})
+
+    def put_stream_down(self) -> None:
+        """The session is over, whoever has ended it."""
+        if self.stream is not None:
+            with contextlib.suppress(ConnectionClosed):
+                self.stream.close()
+            self.stream = None
 
     def follow_wait(self, where: str) -> None:
         if where:
@@ -206,5 +255,6 @@ class Caller:
             self.said.append(words)
 
     def end(self) -> None:
+        self.put_stream_down()
         self.state, self.gather, self.enqueued = "over", None, None
         self.post(f"{self.base_url}/ivr/status", {"CallStatus": "completed"}, keep=False)

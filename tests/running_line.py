@@ -9,8 +9,9 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Self
 
 import httpx
@@ -44,7 +45,13 @@ def until(condition: Callable[[], bool], what: str) -> None:
 class RunningLine:
     """The processes; a context manager that leaves none behind."""
 
-    def __init__(self, folder: Path, database_url: str | None = None, model: Path | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        database_url: str | None = None,
+        model: Path | None = None,
+        settings: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         self.folder = folder
         self.port, self.api_port = closed_port(), closed_port()
         self.bot_port, self.actions_port = closed_port(), closed_port()
@@ -56,6 +63,7 @@ class RunningLine:
         self.environment = {
             **os.environ,
             **SECRETS,
+            **settings,
             "PORT": str(self.port),
             "BOT_PORT": str(self.bot_port),
             "ACTIONS_PORT": str(self.actions_port),

@@ -158,9 +158,10 @@ class Knowledge:
         right, among = ranking.first_is_right, ranking.among_the_first
         before = loaded.answerables.get(about or "")
         if before and is_current(before, today) and right < 0.5 and follows_up(normalise(question)):
-            # It names no matter, so it is about the one before, unless the search is rather sure of another one.
+            # It names no matter, so it is about the one before, unless the search is rather sure of another one. Asking back
+            # would offer what the citizen is talking about already.
             found = [(before, 1.0), *((one, score) for one, score in found if one.id != before.id)][:limit]
-            right, among = 1 - right, 1.0
+            return Found("answer", found, 1 - right)
         return Found(verdict(right, among) if found else "unknown", found, right)
 
     def vector(self, text: str) -> Floats | None:

@@ -246,7 +246,7 @@ def test_a_citizen_can_not_fill_a_case_with_words(web: httpx.Client, number: str
     assert "明天再补充" in page.text
 
 
-@pytest.mark.parametrize("spoil", [lambda token: token[:-6] + ("AAAAAA" if token[-6:] != "AAAAAA" else "BBBBBB"), lambda _: "x.y.z"])
+@pytest.mark.parametrize("spoil", [lambda token: token[::-1], lambda _: "x.y.z"])
 def test_a_link_that_was_not_made_here_opens_nothing(web: httpx.Client, number: str, spoil: Any) -> None:
     page = look_up(web, number, "1234")
     token = re.search(r'action="/c/([^"/]+)/add"', page.text)

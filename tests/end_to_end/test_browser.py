@@ -41,9 +41,9 @@ def report_lamp(page: Page) -> None:
 
 
 def file_lamp(line: RunningLine) -> str:
-    """File a case about a street lamp; returns its number."""
+    """File a case about a street lamp, from a telephone that no other test uses; returns its number."""
     chat = line.chat()
-    for text in ("我要反映问题", "小区路灯不亮", "明湖区软件园三号楼门口", "三天了", "13800000000"):
+    for text in ("我要反映问题", "小区路灯不亮", "明湖区软件园三号楼门口", "三天了", "13800000077"):
         chat.say(text)
     return number_in(str(chat.say("确认")[-1]["text"]))
 
@@ -363,7 +363,7 @@ def test_a_case_goes_from_dispatcher_to_agency_to_return_visit_and_the_citizen_r
 
     citizen = visit.person()
     citizen.goto(f"{line.base_url}/cases/{number}")
-    look_up(citizen, "0000")
+    look_up(citizen, "0077")
     expect(citizen.get_by_test_id("answer")).to_have_text("灯头已更换，今晚恢复照明。")
     expect(citizen.get_by_test_id("agency")).not_to_contain_text("待审核")
     picture(citizen, "case-answered")

@@ -19,6 +19,7 @@ from backend.conversations.models import Conversation, Turn
 from backend.database import Database
 from ivr.models import Call
 from tests.caller import Caller
+from tests.end_to_end.conftest import need_bot
 from tests.running_line import SECRETS, RunningLine
 
 SCRIPTS: list[dict[str, Any]] = yaml.safe_load(Path(__file__).with_name("calls.yml").read_text(encoding="utf-8"))
@@ -101,6 +102,25 @@ def test_every_call_ends_in_what_its_caller_needed(line: RunningLine, twice: boo
     wanted = {told("as it stands", script): set(script["ends"]) for script in SCRIPTS}
     missed = [(who, found) for who, found, _ in each(line, calls) if not found & wanted[who]]
     assert not missed, "\n".join(f"{who} -> {found}" for who, found in missed)
+
+
+def test_every_call_over_a_stream_ends_as_it_does_without(tmp_path_factory: pytest.TempPathFactory) -> None:
+    need_bot()
+    scripts = [script for script in SCRIPTS if not QUIET & {word_of(act) for act in script["does"]}]
+    with RunningLine(tmp_path_factory.mktemp("streams"), settings={"CONVERSATION_MODE": "relay"}) as line:
+        calls = [(told("over a stream", script), script["does"], False) for script in scripts]
+        wanted = {told("over a stream", script): set(script["ends"]) for script in scripts}
+        missed = [(who, found) for who, found, _ in each(line, calls) if not found & wanted[who]]
+    assert not missed, "\n".join(f"{who} -> {found}" for who, found in missed)
+
+
+QUIET = {"silence", "unclear"}
+"""What takes real seconds on a stream, where the line waits for the caller itself, or has no counterpart there
+(tests/ivr/test_relay.py has both)."""
+
+
+def word_of(act: Act) -> str:
+    return act if isinstance(act, str) else next(iter(act))
 
 
 def test_a_call_disturbed_before_every_answer_still_ends_in_something(line: RunningLine) -> None:
