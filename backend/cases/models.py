@@ -169,16 +169,6 @@ class IdentityAccess(Base):
     looked_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
 
 
-class LookupSource(Base):
-    """How many wrong case numbers or digits came from one address lately; the address itself isn't kept."""
-
-    __tablename__ = "lookup_sources"
-
-    source: Mapped[str] = mapped_column(String(64), primary_key=True)  # keyed hash of the address
-    wrong: Mapped[int]
-    since: Mapped[datetime] = mapped_column(UtcDateTime)
-
-
 class DeadlineProfile(Base):
     """Deadlines as a supervisor saved them; the newest row of a jurisdiction counts, the older ones are its history."""
 

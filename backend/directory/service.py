@@ -8,7 +8,6 @@ from argon2.exceptions import InvalidHashError, VerifyMismatchError
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from backend.directory.hours import is_open
 from backend.directory.models import Agency, Staff
 from backend.directory.rules import PRESENCE_LASTS, RIGHTS
 
@@ -84,12 +83,3 @@ def in_charge(known: Mapping[str, Agency], code: str, today: date) -> str:
     while agency.valid_until is not None and agency.valid_until < today and agency.successor_code:
         agency = known[agency.successor_code]
     return agency.code
-
-
-def stands_in(known: Mapping[str, Agency], code: str, moment: datetime, working_day: bool) -> str | None:
-    """Who answers for the agency `code` at `moment` (China's clock) while it is shut; None when it is open itself, or when
-    nobody does."""
-    agency = known[code]
-    if is_open(agency.hours, moment, working_day) or agency.substitute_code is None:
-        return None
-    return agency.substitute_code if is_open(known[agency.substitute_code].hours, moment, working_day) else None

@@ -85,13 +85,6 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_table(
-        "lookup_sources",
-        sa.Column("source", sa.String(length=64), nullable=False),
-        sa.Column("wrong", sa.Integer(), nullable=False),
-        sa.Column("since", UtcDateTime(timezone=True), nullable=False),
-        sa.PrimaryKeyConstraint("source"),
-    )
-    op.create_table(
         "deadline_profiles",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("jurisdiction", sa.String(length=20), nullable=False, index=True),
@@ -157,7 +150,6 @@ def downgrade() -> None:
     for table in (
         "calendar_days",
         "deadline_profiles",
-        "lookup_sources",
         "identity_accesses",
         "supervision_orders",
         "visits",
