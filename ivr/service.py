@@ -81,10 +81,14 @@ class Line:
 
     def begin(self, call_sid: str, caller: str | None, dialled: str) -> Next:
         """The call is answered: ask what the line can do, in the name of the old hotline if its number was dialled. What is
-        announced now comes first; languages are offered to a number that has not chosen one yet."""
+        announced now comes first; languages are offered to a number that has not chosen one yet. A call in which something
+        was said already (this webhook comes late) goes on with what was said last."""
         language, now = self.answer(call_sid, caller, dialled).language, self.parts.clock()
         with self.parts.database.write() as session:
             _, conversation = self.find(session, call_sid)
+            last = conversations.last_reply(session, conversation.id)
+            if last:
+                return follow("repeat", last.speech, expects_digits=last.expects == "digits")
             announced = [announced_words(one, language) for one in current(session, now, "phone", language)]
             greeting = old_greeting(session, dialled, language) or prompt(
                 "greeting", language, city=city_name(language)

@@ -17,6 +17,7 @@ from werkzeug.serving import make_server
 
 from ivr.phone.call import Error, HungUp, Play, PracticeCall, Say
 from tests.ivr.phone.test_call import TOKEN, Clock, Line, kinds
+from tests.running_line import until
 
 Answers = Callable[[dict[str, Any]], list[Any] | None]
 
@@ -100,7 +101,7 @@ def test_words_and_keys_reach_the_line_and_tokens_are_one_sentence(line: Streami
     assert line.received[-1] == {"type": "prompt", "voicePrompt": "暖气", "lang": "zh-CN", "last": True}
     call.interrupt("暖")
     call.press("1")
-    assert [message["type"] for message in line.received[-2:]] == ["interrupt", "dtmf"]
+    until(lambda: [message["type"] for message in line.received[-2:]] == ["interrupt", "dtmf"], "the key")
     call.hang_up()
 
 
