@@ -1,7 +1,9 @@
 """What all tests share: a clock that stands still, settings, and a record on SQLite and on PostgreSQL, made by the real
 migrations and filled with the real starter content."""
 
+import contextlib
 import os
+import random
 import shutil
 import socket
 from collections.abc import Iterator
@@ -63,11 +65,13 @@ def make_settings(database_url: str, **changed: Any) -> Settings:
 
 
 def closed_port() -> int:
-    """A port at which nobody listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A port at which nobody listens; below those that the system gives to outgoing connections, so that none takes it before
+    the process that is to listen there has started."""
+    while True:
+        port = random.SystemRandom().randrange(15_000, 32_000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def missing_service(what: str) -> None:
