@@ -65,8 +65,8 @@ def make_settings(database_url: str, **changed: Any) -> Settings:
 
 
 def closed_port() -> int:
-    """A port at which nobody listens; below those that the system gives to outgoing connections, so that none takes it before
-    the process that is to listen there has started."""
+    """A port at which nobody listens; below those that the system gives to outgoing connections, so that none takes it
+    before the process that is to listen there has started."""
     while True:
         port = random.SystemRandom().randrange(15_000, 32_000)
         with socket.socket() as probe, contextlib.suppress(OSError):
