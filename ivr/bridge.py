@@ -26,7 +26,7 @@ from backend.parts import Parts
 from backend.settings import Settings
 from ivr.calls import prompt
 from ivr.models import Call
-from ivr.provider import Provider, ProviderFailed
+from ivr.provider import CALL_OVER, Provider, ProviderFailed
 from ivr.queue import file_unreached
 from ivr.twiml import NOTHING, Speaker, speaker
 
@@ -34,8 +34,6 @@ log = logging.getLogger(__name__)
 
 SUMMARY_LIMIT = 60
 """Characters of the citizen's own words in what is whispered: about ten seconds."""
-FINAL = {"completed", "busy", "failed", "no-answer", "canceled"}
-"""CallStatus of a call that is over (voice/api/call-resource)."""
 
 
 class Switchboard:
@@ -230,7 +228,7 @@ def whisper(parts: Parts, conversation_id: str) -> str:
 
 def leg_status(parts: Parts, leg_id: int, status: str) -> None:
     """A status callback of a call that the switchboard has made; late, doubled or out of order it changes nothing."""
-    if status not in FINAL:
+    if status not in CALL_OVER:
         return
     with parts.database.write() as session:
         leg = session.get(Leg, leg_id)

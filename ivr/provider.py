@@ -61,6 +61,10 @@ SERVICES: Mapping[str, Service] = {
 }
 
 
+CALL_OVER = frozenset({"completed", "busy", "failed", "no-answer", "canceled"})
+"""CallStatus of a call that is over (voice/api/call-resource)."""
+
+
 class ProviderFailed(Exception):
     """The service did not do it: `code` is its own name for the error (api/errors), or 0 when it could not be reached."""
 

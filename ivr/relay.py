@@ -34,13 +34,11 @@ Message = dict[str, Any]
 
 def connect(speaker: Speaker, step: int) -> str:
     """The TwiML that begins a session; /ivr/relayed follows it, however it ends."""
-    provider, _, voice = speaker.voices[speaker.language].partition(".")
     response = VoiceResponse()
     connection = Connect(action=speaker.url(f"/ivr/relayed?step={step}"), method="POST")
     relay = connection.conversation_relay(
         url=websocket_url(speaker.url("/ivr/relay")),
-        tts_provider=TTS_PROVIDERS.get(provider, provider),
-        voice=voice,
+        **tts(speaker.voices[speaker.language]),
         tts_language=VOICE_LANGUAGES[speaker.language],
         transcription_language=SPEECH_LANGUAGES[speaker.language],
         interruptible="any",
@@ -48,10 +46,15 @@ def connect(speaker: Speaker, step: int) -> str:
         hints=speaker.hints or None,
     )
     for language, name in speaker.voices.items():
-        provider, _, voice = name.partition(".")
-        relay.language(code=VOICE_LANGUAGES[language], tts_provider=TTS_PROVIDERS.get(provider, provider), voice=voice)
+        relay.language(code=VOICE_LANGUAGES[language], **tts(name))
     response.append(connection)
     return str(response)
+
+
+def tts(name: str) -> dict[str, str]:
+    """A <Say> voice (Polly.Zhiyu) as ConversationRelay names it."""
+    provider, _, voice = name.partition(".")
+    return {"tts_provider": TTS_PROVIDERS.get(provider, provider), "voice": voice}
 
 
 def websocket_url(url: str) -> str:

@@ -34,8 +34,8 @@ from ivr.flow import (
     understand,
     what_follows,
 )
-from ivr.models import Call
-from ivr.queue import enter_queue
+from ivr.models import Call, CallerWish
+from ivr.queue import enter_queue, voice_of
 from ivr.recognition import in_written_words
 from ivr.twiml import Speaker, speaker
 from ivr.wishes import remember_wish, wish_of
@@ -63,29 +63,33 @@ class Line:
 
     parts: Parts
 
-    def voice(self, call: Call) -> Speaker:
-        """How this call is spoken to."""
-        return speaker(self.parts.settings, call.language, call.slow)
-
     def answer(self, call_sid: str, caller: str | None, dialled: str) -> Speaker:
-        """A call comes in: open its conversation, in the language that this number asked for before, and note what was
-        dialled. Returns how the call is spoken to."""
+        """A call comes in that is to be streamed: open its conversation. Returns how the call is spoken to."""
         with self.parts.database.write() as session:
-            call, conversation = self.find(session, call_sid, caller)
-            conversation.dialled = written(dialled)
-            wish = wish_of(session, self.parts.settings, caller)
-            if wish:
-                call.language, call.slow = wish.language, wish.slow
-                conversation.locale = locale_of(call.language)
-        return self.voice(call)
+            call, _, _ = self.open(session, call_sid, caller, dialled)
+        return voice_of(self.parts, call)
+
+    def open(
+        self, session: Session, call_sid: str, caller: str | None, dialled: str
+    ) -> tuple[Call, Conversation, CallerWish | None]:
+        """The call that comes in and its conversation, in the language that this number asked for before (its wish, or
+        None); what was dialled is noted."""
+        call, conversation = self.find(session, call_sid, caller)
+        conversation.dialled = written(dialled)
+        wish = wish_of(session, self.parts.settings, caller)
+        if wish:
+            call.language, call.slow = wish.language, wish.slow
+            conversation.locale = locale_of(call.language)
+        return call, conversation, wish
 
     def begin(self, call_sid: str, caller: str | None, dialled: str) -> Next:
         """The call is answered: ask what the line can do, in the name of the old hotline if its number was dialled. What is
         announced now comes first; languages are offered to a number that has not chosen one yet. A call in which something
         was said already (this webhook comes late) goes on with what was said last."""
-        language, now = self.answer(call_sid, caller, dialled).language, self.parts.clock()
+        now = self.parts.clock()
         with self.parts.database.write() as session:
-            _, conversation = self.find(session, call_sid)
+            call, conversation, wish = self.open(session, call_sid, caller, dialled)
+            language = call.language
             last = conversations.last_reply(session, conversation.id)
             if last:
                 return follow("repeat", last.speech, expects_digits=last.expects == "digits")
@@ -96,8 +100,7 @@ class Line:
             words = "\n".join([*announced, greeting])
             reply = Reply(words, words, choices=opening_choices(conversation.locale))
             conversations.record_reply(session, conversation, reply, now)
-            known = wish_of(session, self.parts.settings, caller) is not None
-        offers = () if known else tuple(other for other in LANGUAGES if other != language)
+        offers = () if wish else tuple(other for other in LANGUAGES if other != language)
         return Next(what_follows("ringing", "call").does, (*announced, greeting), offers=offers)
 
     def resume(self, call_sid: str) -> Next:
@@ -159,7 +162,7 @@ class Line:
         if following.does == "enqueue":
             return enter_queue(self.parts, call_sid, list(following.prompts), step)
         with self.parts.database.read() as session:
-            voice = self.voice(session.get_one(Call, call_sid))
+            voice = voice_of(self.parts, session.get_one(Call, call_sid))
         if following.does == "record":
             return voice.record(following.prompts, step)
         if following.does == "hang_up":
@@ -264,13 +267,13 @@ class Line:
                 Reply(words, words, expects="nothing", act="filed", facts={"number": case.number}),
                 parts.clock(),
             )
-        return self.voice(call).end([words])
+        return voice_of(self.parts, call).end([words])
 
     def fall_back(self, call_sid: str) -> str:
         """Twilio could not get an answer from the webhook before: apologise and take a message."""
         with self.parts.database.write() as session:
             call, _ = self.find(session, call_sid)
-        return self.voice(call).record([prompt("fallback", call.language)], FALLBACK_STEP)
+        return voice_of(self.parts, call).record([prompt("fallback", call.language)], FALLBACK_STEP)
 
     def message_without_record(self) -> str:
         """Apologise and take a message when not even the record can be reached; what comes of it is for the next step."""

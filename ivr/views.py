@@ -14,7 +14,7 @@ from ivr.calls import caller_of
 from ivr.flow import Heard, confidence_of
 from ivr.music import PIECES, waiting_music
 from ivr.once import answer_once
-from ivr.provider import signature_is_valid
+from ivr.provider import CALL_OVER, signature_is_valid
 from ivr.relay import RESUME_STEP, add_relay, connect, handed_off
 from ivr.service import Line
 
@@ -213,7 +213,7 @@ def fallback() -> Response:
 @signed
 def status() -> Response:
     """The number's status callback: the call is over."""
-    if request.form.get("CallStatus") in {"completed", "busy", "failed", "no-answer", "canceled"}:
+    if request.form.get("CallStatus") in CALL_OVER:
         queue.call_over(parts(), request.form["CallSid"])
     return Response(status=204)
 

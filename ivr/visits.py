@@ -29,7 +29,7 @@ from backend.parts import Parts
 from ivr.calls import locale_of, prompt
 from ivr.flow import LOWEST_CONFIDENCE, PERSON_KEY, REPEAT_KEY, REPROMPTS, Heard, follow
 from ivr.models import CallerWish, VisitCall
-from ivr.provider import Provider, ProviderFailed
+from ivr.provider import CALL_OVER, Provider, ProviderFailed
 from ivr.queue import call_over
 from ivr.service import Line
 from ivr.twiml import Speaker, speaker
@@ -45,8 +45,6 @@ NEXT_WHEN_DOWN = timedelta(minutes=5)
 """When the telephone service can't be asked, or is asked too often."""
 LONGEST_RUN = 50
 """Seconds that a job which comes every minute may go on beginning calls."""
-OVER = frozenset({"completed", "busy", "failed", "no-answer", "canceled"})
-"""Call statuses after which a call is over (voice/api/call-resource)."""
 UNDER_WAY = ("ringing", "talking")
 
 
@@ -310,7 +308,7 @@ class Visit:
 
     def ended(self, call_sid: str, visit_id: int, status: str) -> None:
         """The call is over (its status callback), or on its way."""
-        if status not in OVER:
+        if status not in CALL_OVER:
             return
         with self.parts.database.write() as session:
             visit = session.get(VisitCall, visit_id, with_for_update=True)
