@@ -37,8 +37,8 @@ class Reply:
     """One thing that the bot says.
 
     text is what chat shows; speech what the phone says (at most two sentences, numbers in spoken form); expects is
-    speech, digits, choice or nothing; act is answer, solved, unsolved, clarify, unknown, ask, confirm, filed, handoff,
-    danger, message (leave one after the tone), say or end.
+    speech, digits, choice or nothing; act is answer, solved, unsolved, clarify, unknown, ask, confirm, filed, state (of a
+    case), handoff, danger, message (leave one after the tone), say or end.
     """
 
     text: str

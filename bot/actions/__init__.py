@@ -102,7 +102,7 @@ class LookUp(Action):
         number, digits = tracker.get_slot("case_number"), tracker.get_slot("last_digits")
         status, case = await BACKEND.post(f"/cases/{number}/state", {"last_digits": digits, "locale": locale})
         if status == 200:
-            reply = say.reply("case_state", locale, **case)
+            reply = say.reply("case_state", locale, act="state", **case)
         else:
             reply = {
                 "text": case["message"],

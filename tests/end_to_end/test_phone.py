@@ -3,8 +3,10 @@
 import re
 
 from backend.cases.models import Case
+from backend.conversations.models import Conversation
 from backend.database import Database
 from bot.digits import find_case_number
+from ivr.models import Call
 from ivr.phone.call import PracticeCall, spoken
 from tests.running_line import RunningLine
 
@@ -52,6 +54,12 @@ def test_a_case_is_looked_up_by_keys(line: RunningLine) -> None:
     say(call, "我要查工单")
     press(call, f"{number[0].replace('-', '')}#")
     assert "已登记" in press(call, "0000#")
+    call.hang_up()
+    record = Database(line.database_url)
+    with record.read() as session:  # told where the case stands, nobody is called back
+        conversation = session.get_one(Conversation, session.get_one(Call, call.state.call_sid).conversation_id)
+        assert conversation.state == "closed"
+    record.close()
 
 
 def test_star_repeats_what_was_said(line: RunningLine) -> None:
