@@ -36,6 +36,10 @@ SAMPLE_STAFF = (
     ("supervisor1", "值班长", "supervisor", None),
     ("editor1", "编辑甲", "editor", None),
     ("editor2", "编辑乙", "editor", None),
+    ("reviewer1", "回访审核员", "reviewer", None),
+    ("analyst1", "分析员", "analyst", None),
+    ("auditor1", "审计员", "auditor", None),
+    ("admin1", "管理员", "admin", None),
 )
 """username, name, role, agency: for trying the line, with CONSOLE_PASSWORD."""
 

@@ -11,6 +11,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from backend.console.log_in import allowed, me
+from backend.console.sections import first_page
 from backend.conversations import service
 from backend.conversations.models import Conversation, Turn
 from backend.conversations.safety import person_words
@@ -39,11 +40,11 @@ class Row:
         return "warn" if self.waited >= LONG_WAIT else ""
 
 
-@allowed("conversations", "cases", "knowledge")
+@allowed("self")
 def show_desk() -> ResponseReturnValue:
-    """The desk, for roles that talk to citizens; the others begin with the cases or with the knowledge."""
+    """The desk, for roles that talk to citizens; the others begin with the first section that is theirs."""
     if not me().may_enter("conversations"):
-        return redirect(url_for("console.cases" if me().may_enter("cases") else "console.articles"))
+        return redirect(first_page(me()))
     note_presence()
     softphone = (me().telephone or "").startswith("client:")
     return render_template("console/desk.html", softphone=softphone, **lists())

@@ -13,7 +13,7 @@ from flask_login import LoginManager, current_user, login_user, logout_user
 
 from backend.directory import service
 from backend.directory.models import Staff
-from backend.directory.rules import may_enter
+from backend.directory.rules import AREAS, may_enter
 from backend.errors import Refused
 from backend.locale import current_locale
 from backend.parts import parts
@@ -71,7 +71,12 @@ def load_person(staff_id: str) -> Person | None:
 
 
 def allowed(*areas: str) -> Callable[[Callable[P, ResponseReturnValue]], Callable[P, ResponseReturnValue]]:
-    """A view only for people who are logged in and whose role may enter one of `areas`."""
+    """A view only for people who are logged in and whose role may enter one of `areas`, keys of directory/rules.py AREAS.
+
+    Raises KeyError while the application is put together for an area that isn't there.
+    """
+    for area in areas:
+        AREAS[area]
 
     def guard(view: Callable[P, ResponseReturnValue]) -> Callable[P, ResponseReturnValue]:
         @wraps(view)
@@ -82,6 +87,7 @@ def allowed(*areas: str) -> Callable[[Callable[P, ResponseReturnValue]], Callabl
                 raise Refused("not_allowed", 403)
             return view(*args, **kwargs)
 
+        guarded.areas = areas  # type: ignore[attr-defined]  # tests/console/test_rights.py opens every page as every role
         return guarded
 
     return guard

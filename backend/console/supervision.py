@@ -56,7 +56,7 @@ def show_accesses() -> ResponseReturnValue:
         return render_template("console/identity.html", rows=supervision.accesses(session), now=parts().clock())
 
 
-@allowed("supervision")
+@allowed("deadlines")
 def edit_deadlines() -> ResponseReturnValue:
     """The deadlines of the city's jurisdiction, and saving them."""
     shared = parts()
@@ -73,7 +73,7 @@ def edit_deadlines() -> ResponseReturnValue:
     return redirect(url_for("console.deadlines"))
 
 
-@allowed("supervision")
+@allowed("deadlines")
 def edit_days() -> ResponseReturnValue:
     """Set a day to working or not, or leave it to the calendars again."""
     try:

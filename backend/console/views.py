@@ -7,6 +7,7 @@ from flask_login import current_user
 
 from backend.city import city_name
 from backend.console import (
+    account,
     agencies,
     announcements,
     cases,
@@ -25,6 +26,7 @@ from backend.console import (
     words,
 )
 from backend.console.log_in import set_up_log_in
+from backend.console.sections import current_section, sections_of
 from backend.knowledge.documents import ARCHIVE_BYTES, ARCHIVE_FILES
 from backend.locale import current_locale
 from backend.spreadsheet import FILE_LIMIT
@@ -44,6 +46,8 @@ blueprint = Blueprint(
 add = blueprint.add_url_rule
 add("/log-in", "log_in", log_in.log_in, methods=["GET", "POST"])
 add("/log-out", "log_out", log_in.log_out, methods=["POST"])
+
+add("/account", "account", account.show_account)
 
 add("", "desk", desk.show_desk)
 add("/queue", "queue", desk.show_queue)
@@ -172,8 +176,11 @@ def allow_uploads(endpoint: str | None, _: dict[str, Any] | None) -> None:
 @blueprint.context_processor
 def what_every_page_knows() -> dict[str, Any]:
     """Names, words and who is logged in, for all templates of the console."""
+    person = current_user if current_user.is_authenticated else None
     return page_basics() | {
-        "person": current_user if current_user.is_authenticated else None,
+        "person": person,
+        "sections": sections_of(person) if person else [],
+        "current_section": current_section(),
         "ROLES": words.ROLES,
         "CHANNELS": words.CHANNELS,
         "LANGUAGES": words.LANGUAGES,

@@ -17,6 +17,8 @@ ROLES = {
     "editor": lazy_gettext("知识编辑"),
     "reviewer": lazy_gettext("回访审核"),
     "auditor": lazy_gettext("审计"),
+    "analyst": lazy_gettext("分析员"),
+    "admin": lazy_gettext("管理员"),
     "co_handler": lazy_gettext("协办单位"),
     "citizen": lazy_gettext("市民"),
     "bot": lazy_gettext("智能助手"),

@@ -2,18 +2,42 @@
 
 from datetime import timedelta
 
-RIGHTS: dict[str, frozenset[str]] = {
-    "operator": frozenset({"conversations", "cases"}),
-    "dispatcher": frozenset({"cases"}),
-    "agency": frozenset({"cases"}),
-    "supervisor": frozenset(
-        {"conversations", "cases", "knowledge", "line", "integrations", "supervision", "audit", "directory"}
-    ),
-    "reviewer": frozenset({"cases"}),
-    "auditor": frozenset({"cases", "audit"}),
-    "editor": frozenset({"knowledge"}),
+AREAS: dict[str, str] = {
+    "conversations": "talk with citizens: desk, queue, telephone",
+    "cases": "cases: list, page, the acts that the table of cases/rules.py gives the role",
+    "inbox": "an agency's own desk: what lies with it, its templates",
+    "dispatch": "what routing was unsure of; agencies to choose from",
+    "supervision": "lists by deadline, agency and repetition; the register of orders; the floor",
+    "deadlines": "periods and working days",
+    "directory": "agencies, categories, what routing has learned",
+    "line": "announcements, old numbers, prompts",
+    "knowledge": "articles, documents, gaps",
+    "insight": "figures, hot issues, assessment, reports",
+    "integrations": "keys and webhooks of other systems",
+    "people": "the staff: adding, roles, locking, passwords",
+    "settings": "what a city sets at run time",
+    "audit": "who changed what, who looked at who a citizen is",
+    "self": "one's own password, second factor, sessions",
 }
-"""role -> areas of the console that it may enter. What a role may do to a case is in cases/rules.py."""
+"""Area of the console -> what is in it. Every page belongs to one or more of them (console/log_in.py, `allowed`)."""
+
+RIGHTS: dict[str, frozenset[str]] = {
+    role: frozenset({"self", *areas.split()})
+    for role, areas in {
+        "operator": "conversations cases",
+        "dispatcher": "cases dispatch",
+        "agency": "cases inbox",
+        "reviewer": "cases",
+        "supervisor": "conversations cases dispatch supervision deadlines directory line knowledge insight integrations"
+        " audit",
+        "editor": "knowledge",
+        "analyst": "insight",
+        "auditor": "cases audit",
+        "admin": "people settings deadlines directory line integrations audit",
+    }.items()
+}
+"""Role -> areas of the console that it may enter, all in this one table. What a role may do to a case is in cases/rules.py.
+An administrator sees no cases: who runs the line need not read what citizens say."""
 
 PRESENCE_LASTS = timedelta(seconds=90)
 """A console that has not been heard of for so long is taken to be closed. Browsers let a page in the background speak only

@@ -1,0 +1,53 @@
+"""The sections of the console, in the order of the navigation; where somebody begins is the first that they may enter."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from flask import request, url_for
+from flask_babel import LazyString, lazy_gettext
+
+from backend.console.log_in import Person
+
+
+@dataclass(frozen=True)
+class Section:
+    """One entry of the navigation: its endpoint, the area of rights it belongs to, what it is called, and below which paths
+    (after /console) its pages are."""
+
+    endpoint: str
+    area: str
+    words: LazyString
+    paths: tuple[str, ...]
+
+
+SECTIONS: Final = (
+    Section("desk", "conversations", lazy_gettext("接听台"), ("/conversations",)),
+    Section("cases", "cases", lazy_gettext("工单"), ("/cases",)),
+    Section("agencies", "directory", lazy_gettext("单位"), ("/agencies",)),
+    Section("supervision", "supervision", lazy_gettext("督办"), ("/supervision",)),
+    Section("articles", "knowledge", lazy_gettext("知识"), ("/knowledge",)),
+    Section("documents", "knowledge", lazy_gettext("文件"), ("/documents",)),
+    Section("gaps", "knowledge", lazy_gettext("缺口"), ("/knowledge/gaps",)),
+    Section("announcements", "line", lazy_gettext("线路"), ("/line",)),
+    Section("deadlines", "deadlines", lazy_gettext("时限"), ("/deadlines",)),
+    Section("integrations", "integrations", lazy_gettext("外部系统"), ("/integrations",)),
+    Section("identity_accesses", "audit", lazy_gettext("审计"), ("/supervision/identity",)),
+)
+
+
+def sections_of(person: Person) -> list[Section]:
+    """What this person may open."""
+    return [section for section in SECTIONS if person.may_enter(section.area)]
+
+
+def current_section() -> str:
+    """The endpoint of the section that the page asked for is in: the one with the longest path that fits."""
+    path = request.path.removeprefix("/console")
+    fitting = [(len(below), one.endpoint) for one in SECTIONS for below in one.paths if path.startswith(below)]
+    return max(fitting, default=(0, "desk"))[1]
+
+
+def first_page(person: Person) -> str:
+    """The address at which this person's work begins."""
+    sections = sections_of(person)
+    return url_for(f"console.{sections[0].endpoint}" if sections else "console.account")
