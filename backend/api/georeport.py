@@ -234,18 +234,3 @@ def listed(values: list[str]) -> list[str]:
 def show_time(moment: datetime) -> str:
     """A moment in W3C's form, by China's clock: 2026-11-23T12:00:00+08:00."""
     return local(moment).isoformat(timespec="seconds")
-
-
-def media_type(content: bytes) -> str | None:
-    """The type of a picture or PDF, by how it begins; None for anything else."""
-    if content.startswith(b"\xff\xd8\xff"):
-        return "image/jpeg"
-    if content.startswith(b"\x89PNG\r\n\x1a\n"):
-        return "image/png"
-    if content.startswith((b"GIF87a", b"GIF89a")):
-        return "image/gif"
-    if content.startswith(b"%PDF-"):
-        return "application/pdf"
-    if content[:4] == b"RIFF" and content[8:12] == b"WEBP":
-        return "image/webp"
-    return None

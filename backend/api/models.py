@@ -2,8 +2,8 @@
 
 from datetime import datetime
 
-from sqlalchemy import JSON, ForeignKey, LargeBinary, String
-from sqlalchemy.orm import Mapped, deferred, mapped_column, relationship
+from sqlalchemy import JSON, ForeignKey, String
+from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from backend.cases.models import Case
 from backend.database import Base, UtcDateTime
@@ -40,19 +40,5 @@ class PublicRequest(Base):
     longitude: Mapped[float | None]
     media_url: Mapped[str] = mapped_column(String(500))
     hidden: Mapped[bool] = mapped_column(default=False)  # the line has taken it out of the public's sight
-
-    case: Mapped[Case] = relationship()
-
-
-class Attachment(Base):
-    """A file that came with a request: for the agency's eyes, never public."""
-
-    __tablename__ = "open311_attachments"
-
-    id: Mapped[int] = mapped_column(primary_key=True)
-    case_id: Mapped[int] = mapped_column(ForeignKey("cases.id"), index=True)
-    media_type: Mapped[str] = mapped_column(String(40))
-    content: Mapped[bytes] = deferred(mapped_column(LargeBinary, nullable=False))
-    kept_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
     case: Mapped[Case] = relationship()

@@ -28,7 +28,6 @@ from backend.api.georeport import (
     changeset,
     described,
     listed,
-    media_type,
     own_words,
     read_answers,
     read_page,
@@ -37,7 +36,8 @@ from backend.api.georeport import (
     render,
     show_time,
 )
-from backend.api.models import Attachment, PublicRequest
+from backend.api.models import PublicRequest
+from backend.attachments import File, accept, keep
 from backend.cases import service
 from backend.cases.models import Case, CaseEvent
 from backend.cases.numbers import NumberRefused, parse_number
@@ -289,7 +289,7 @@ def show_token(token: str) -> Answer:
 
 @dataclass(frozen=True)
 class Report:
-    """What a client files, read and checked; `files` are media type and content."""
+    """What a client files, read and checked;"""
 
     category: Category
     what: str
@@ -299,7 +299,7 @@ class Report:
     contact: str | None
     media_urls: list[str]
     answers: list[Answered]
-    files: list[tuple[str, bytes]]
+    files: list[File]
 
     @property
     def place(self) -> str:
@@ -416,28 +416,27 @@ def read_place() -> tuple[tuple[float, float] | None, list[Refused]]:
     return None, [] if argument("address_string") or argument("address_id") else [Refused("open311_place", 400)]
 
 
-def read_media() -> tuple[list[str], list[tuple[str, bytes]], list[Refused]]:
+def read_media() -> tuple[list[str], list[File], list[Refused]]:
     """Addresses of pictures, and the files that came with the form under whatever name; and what is wrong with them."""
     urls = [url.strip() for url in request.form.getlist("media_url") if url.strip()]
-    contents = [content for _, file in request.files.items(multi=True) if (content := file.read())]
-    files = [(kind, content) for content in contents if (kind := media_type(content))]
+    sent = [(content, file.filename or "") for _, file in request.files.items(multi=True) if (content := file.read())]
+    files: list[File] = []
     wrong = []
     if any(len(url) > URL_LIMIT or not url.startswith(("https://", "http://")) for url in urls):
         wrong.append(Refused("open311_media_url", 400))
-    if len(urls) + len(contents) > MEDIA_LIMIT:
-        wrong.append(Refused("open311_files", 400, limit=MEDIA_LIMIT))
-    if len(files) < len(contents):
-        wrong.append(Refused("open311_picture", 400))
+    if len(urls) + len(sent) > MEDIA_LIMIT:
+        return urls, files, [*wrong, Refused("open311_files", 400, limit=MEDIA_LIMIT)]
+    for content, name in sent:
+        try:
+            files.append(accept(content, name))
+        except Refused as refusal:
+            wrong.append(refusal)
     return urls, files, wrong
 
 
-def keep_media(
-    session: Session, case: Case, urls: list[str], files: list[tuple[str, bytes]], now: datetime
-) -> list[str]:
+def keep_media(session: Session, case: Case, urls: list[str], files: list[File], now: datetime) -> list[str]:
     """Keep the files, and return where they and the others are, a line each, for the history of the case."""
-    kept = [Attachment(case_id=case.id, media_type=kind, content=content, kept_at=now) for kind, content in files]
-    session.add_all(kept)
-    session.flush()
+    kept = [keep(session, file, now, case_id=case.id) for file in files]
     base = parts().settings.base_url
     return [
         *(f"图片：{url}" for url in urls),

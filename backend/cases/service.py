@@ -14,6 +14,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, selectinload
 from sqlalchemy.orm.exc import StaleDataError
 
+from backend.attachments import hand_over
 from backend.cases.city_deadlines import deadlines
 from backend.cases.deadlines import Deadlines
 from backend.cases.effects import EFFECTS, Change, nothing
@@ -126,6 +127,8 @@ def file_case(
     session.add(case)
     session.flush()
     append(session, case, "file", None, "filed", actor, proposal.details(), now)
+    if filing.conversation_id:
+        hand_over(session, filing.conversation_id, case.id)
     tell_citizen(session, case, "filed", {}, now)
     return case
 
@@ -158,6 +161,8 @@ def join(session: Session, case: Case, filing: Filing, actor: Actor, now: dateti
             filed_at=now,
         )
     )
+    if filing.conversation_id:
+        hand_over(session, filing.conversation_id, case.id)
     case.repeats += 1
     append(session, case, "add", case.state, case.state, actor, {"note": filing.what.strip(), "repeat": True}, now)
     tell_citizen(session, case, "repeated", {}, now)

@@ -1,15 +1,15 @@
 """Other systems, for supervisors: keys of the API, who is told by webhook, and what Open311 shows the public."""
 
-import io
-
-from flask import redirect, render_template, request, send_file, url_for
+from flask import redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy import select
-from sqlalchemy.orm import joinedload, undefer
+from sqlalchemy.orm import joinedload
 
 from backend import webhooks
 from backend.api import keys
-from backend.api.models import Attachment, PublicRequest
+from backend.api.models import PublicRequest
+from backend.attachments import as_response, with_content
+from backend.cases.models import Case
 from backend.cases.rules import ACTS
 from backend.console.forms import field
 from backend.console.log_in import allowed, me
@@ -102,12 +102,13 @@ def set_hidden(case_id: int) -> ResponseReturnValue:
     return redirect(url_for("console.integrations"))
 
 
-@allowed("cases")
+@allowed("cases", "conversations")
 def download_attachment(attachment_id: int) -> ResponseReturnValue:
-    """A file that came with a request; for an agency those of its own cases."""
+    """A file that came with a conversation or a case; for an agency those of its own cases."""
     with parts().database.read() as session:
-        found = session.get(Attachment, attachment_id, options=[undefer(Attachment.content)])
-        if found is None or (me().role == "agency" and me().agency_code != found.case.agency_code):
-            raise Refused("not_found", 404)
-        name = f"{found.case.number}-{found.id}.{found.media_type.rsplit('/')[-1]}"
-        return send_file(io.BytesIO(found.content), found.media_type, as_attachment=True, download_name=name)
+        found = with_content(session, attachment_id)
+        if me().role == "agency":
+            case = session.get(Case, found.case_id) if found.case_id else None
+            if case is None or case.agency_code != me().agency_code:
+                raise Refused("not_found", 404)
+        return as_response(found)

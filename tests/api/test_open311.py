@@ -21,9 +21,10 @@ from backend.cases import service
 from backend.cases.service import Actor, Filing
 from backend.parts import Parts
 from tests.conftest import NOON, StandingClock
+from tests.pictures import photo
 
 V2 = "/open311/v2"
-PHOTO = b"\xff\xd8\xff\xe0" + b"\x00" * 20
+PHOTO = photo()
 PLACE = {"address_string": "明湖区湖滨路18号"}
 
 
@@ -463,7 +464,7 @@ def test_what_three_sends_is_understood(web: httpx.Client, key: str) -> None:
             "api_key": key,
             "attribute[facility]": "lamp",
         },
-        files={"media": ("photo.png", b"\x89PNG\r\n\x1a\n" + b"\x00" * 9)},
+        files={"media": ("photo.png", photo("PNG"))},
     )
     number = posted.json()[0]["service_request_id"]
     assert get(f"requests/{number}")[0]["service_request_id"] == number

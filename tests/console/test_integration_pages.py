@@ -5,11 +5,12 @@ import re
 import httpx
 import pytest
 
-from backend.api.models import Attachment
+from backend.attachments import accept, keep
 from backend.cases import service
 from backend.cases.service import Actor, Filing
 from backend.parts import Parts
 from tests.console.test_gap_pages import log_in, token
+from tests.pictures import photo
 
 PAGE = "/console/integrations"
 
@@ -76,11 +77,10 @@ def test_files_of_a_request_are_for_who_works_the_case(
         case = service.file_case(
             session, parts.knowledge, filing, Actor("citizen"), parts.clock(), parts.settings.jurisdiction
         )
-        file = Attachment(case_id=case.id, media_type="image/jpeg", content=b"\xff\xd8\xff", kept_at=parts.clock())
-        session.add(file)
-        session.flush()
+        file = keep(session, accept(photo(), "水.jpg"), parts.clock(), case_id=case.id)
         address = f"/console/attachments/{file.id}"
     got = log_in(web, username).get(address)
     assert got.status_code == status
     if status == 200:
-        assert "attachment" in got.headers["content-disposition"]
+        assert got.headers["content-type"] == "image/jpeg"
+        assert "sandbox" in got.headers["content-security-policy"]
