@@ -32,7 +32,7 @@ class Conversation(Base):
         String(40), default="", server_default=""
     )  # first-level category, as far as known
     priority: Mapped[int] = mapped_column(default=0, server_default="0")  # rules.NORMAL, REPEATED, DANGER
-    started_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    started_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
     waiting_since: Mapped[datetime | None] = mapped_column(UtcDateTime)
     taken_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     callback_to: Mapped[str | None] = mapped_column(String(20))  # E.164, keyed or confirmed by the caller

@@ -1,0 +1,110 @@
+"""Tables: what is counted of cases and conversations, so that nobody has to count millions of rows while somebody waits."""
+
+from datetime import date, datetime
+
+from sqlalchemy import BigInteger, ForeignKey, Index, String, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from backend.database import Base, UtcDateTime
+
+
+class CaseFact(Base):
+    """One case as it is counted at present. rollups.py writes it and takes back by it what was counted of the case
+    before."""
+
+    __tablename__ = "case_facts"
+    __table_args__ = (
+        Index("ix_case_facts_filed", "filed_at"),
+        Index("ix_case_facts_ended", "ended_at"),
+        Index("ix_case_facts_district", "district", "filed_at"),
+        Index("ix_case_facts_category", "category", "filed_at"),
+        Index("ix_case_facts_agency", "agency", "filed_at"),
+        Index(
+            "ix_case_facts_unsettled",
+            "due_at",
+            sqlite_where=text("settled_at IS NULL"),
+            postgresql_where=text("settled_at IS NULL"),
+        ),
+    )
+
+    case_id: Mapped[int] = mapped_column(ForeignKey("cases.id"), primary_key=True, autoincrement=False)
+    district: Mapped[str] = mapped_column(String(40))  # Chinese name as in city.yml; empty: not known
+    category: Mapped[str] = mapped_column(String(40))
+    agency: Mapped[str] = mapped_column(String(40))
+    channel: Mapped[str] = mapped_column(String(10))
+    urgency: Mapped[str] = mapped_column(String(20))
+    filed_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    due_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    paused: Mapped[bool]  # its clock stands still
+    settled_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # the reply that holds, or an end without one
+    ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    outcome: Mapped[str] = mapped_column(String(20), default="")  # the final state; empty: open
+    said_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # the last return visit, and what was said at it
+    contacted: Mapped[bool]
+    solved: Mapped[bool]
+    satisfied: Mapped[bool]
+    send_backs: Mapped[int]
+    redos: Mapped[int]
+
+
+class CaseCell(Base):
+    """Counts of cases of one day (grain d) or month (m, `at` its first day), China's time, with the same attributes."""
+
+    __tablename__ = "case_cells"
+
+    grain: Mapped[str] = mapped_column(String(1), primary_key=True)
+    at: Mapped[date] = mapped_column(primary_key=True)
+    district: Mapped[str] = mapped_column(String(40), primary_key=True)
+    category: Mapped[str] = mapped_column(String(40), primary_key=True)
+    agency: Mapped[str] = mapped_column(String(40), primary_key=True)
+    channel: Mapped[str] = mapped_column(String(10), primary_key=True)
+    urgency: Mapped[str] = mapped_column(String(20), primary_key=True)
+    filed: Mapped[int] = mapped_column(default=0)
+    send_backs: Mapped[int] = mapped_column(default=0)  # of the cases filed then
+    redos: Mapped[int] = mapped_column(default=0)  # of the cases filed then
+    settled: Mapped[int] = mapped_column(default=0)  # replied to, or ended without a reply
+    late: Mapped[int] = mapped_column(default=0)  # of them, after their deadline
+    minutes: Mapped[int] = mapped_column(
+        BigInteger, default=0
+    )  # from filing to settling, of all that were settled then
+    lapsed: Mapped[int] = mapped_column(default=0)  # deadlines that passed then and were not kept
+    ended: Mapped[int] = mapped_column(default=0)
+    closed: Mapped[int] = mapped_column(default=0)  # of those ended: not declined, transferred, merged or withdrawn
+    visited: Mapped[int] = mapped_column(default=0)  # return visits, the last one of each case
+    contacted: Mapped[int] = mapped_column(default=0)
+    solved: Mapped[int] = mapped_column(default=0)
+    satisfied: Mapped[int] = mapped_column(default=0)
+
+
+class TalkCell(Base):
+    """Counts of the calls or chats that began in one hour (`hour` is its beginning)."""
+
+    __tablename__ = "talk_cells"
+
+    hour: Mapped[datetime] = mapped_column(UtcDateTime, primary_key=True)
+    channel: Mapped[str] = mapped_column(String(10), primary_key=True)
+    language: Mapped[str] = mapped_column(String(5), primary_key=True)
+    began: Mapped[int] = mapped_column(default=0)
+    turns: Mapped[int] = mapped_column(default=0)
+    answered: Mapped[int] = mapped_column(default=0)  # the bot gave an answer
+    solved: Mapped[int] = mapped_column(default=0)  # and was told that it helped
+    filed: Mapped[int] = mapped_column(default=0)  # a case came of it
+    danger: Mapped[int] = mapped_column(default=0)
+    queued: Mapped[int] = mapped_column(default=0)  # waited for a person
+    taken: Mapped[int] = mapped_column(default=0)  # and reached one
+    prompt: Mapped[int] = mapped_column(default=0)  # within rollups.PROMPT
+    waited: Mapped[int] = mapped_column(BigInteger, default=0)  # seconds, of those who reached one
+    left: Mapped[int] = mapped_column(default=0)  # waited, reached nobody, and are over
+    called_back: Mapped[int] = mapped_column(default=0)  # asked to be called back
+
+
+class Mark(Base):
+    """How far a count has come. `value` is the last row that is counted for good, `at` when the count was last brought up to
+    date, `note` what stands in the way of trusting it just now (a rebuilding, as "3/220"); empty: nothing."""
+
+    __tablename__ = "insight_marks"
+
+    name: Mapped[str] = mapped_column(String(20), primary_key=True)
+    value: Mapped[int] = mapped_column(BigInteger, default=0)
+    at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    note: Mapped[str] = mapped_column(String(40), default="")
