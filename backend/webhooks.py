@@ -21,6 +21,7 @@ import httpcore
 from sqlalchemy import JSON, ForeignKey, String, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
+from backend.audit import audited
 from backend.clock import Clock
 from backend.database import Base, Database, UtcDateTime
 from backend.errors import Refused
@@ -42,6 +43,7 @@ GONE: Final = 410
 """The status with which a receiver says that it wants no more."""
 
 
+@audited("webhook", hidden=("secret",))
 class WebhookSubscription(Base):
     """Who is told what. A subscription is never deleted, it ends: the outbox may still hold messages for it."""
 

@@ -5,10 +5,12 @@ from datetime import datetime
 from sqlalchemy import JSON, ForeignKey, String
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
+from backend.audit import audited
 from backend.cases.models import Case
 from backend.database import Base, UtcDateTime
 
 
+@audited("api_key", without=("used_at",), hidden=("key_hash",))
 class ApiKey(Base):
     """A key with which another system uses the API. The key itself is shown once and kept nowhere."""
 

@@ -6,6 +6,7 @@ from pydantic import ValidationError
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from backend.audit import put_down
 from backend.calendar import city_calendar
 from backend.cases.deadlines import Deadlines, Profile, shipped_profiles
 from backend.cases.models import CalendarDay, DeadlineProfile
@@ -40,11 +41,17 @@ def save_profile(
     except ValidationError as error:
         fields = sorted({".".join(str(part) for part in fault["loc"][:2]) or "reply" for fault in error.errors()})
         raise Refused("deadlines_refused", fields=", ".join(fields)) from error
-    session.add(
-        DeadlineProfile(
-            jurisdiction=jurisdiction, content=profile.model_dump(mode="json"), saved_by_id=staff.id, saved_at=now
-        )
+    old, new = deadlines(session, jurisdiction).profile.model_dump(mode="json"), profile.model_dump(mode="json")
+    changed = [name for name in new if new[name] != old[name]]
+    put_down(
+        session,
+        "deadlines",
+        jurisdiction,
+        "changed",
+        {name: old[name] for name in changed},
+        {name: new[name] for name in changed},
     )
+    session.add(DeadlineProfile(jurisdiction=jurisdiction, content=new, saved_by_id=staff.id, saved_at=now))
     session.flush()
     return profile
 

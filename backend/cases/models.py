@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import JSON, ForeignKey, Index, LargeBinary, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
+from backend.audit import audited
 from backend.database import Base, UtcDateTime
 from backend.directory.models import Agency, Category
 
@@ -181,6 +182,7 @@ class DeadlineProfile(Base):
     saved_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
+@audited("calendar", without=("set_by_id",))
 class CalendarDay(Base):
     """A day that the city has set to working or not, over every other calendar."""
 

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session, selectinload
 from sqlalchemy.orm.exc import StaleDataError
 
 from backend.attachments import hand_over
+from backend.audit import put_down
 from backend.cases.city_deadlines import deadlines
 from backend.cases.deadlines import Deadlines
 from backend.cases.effects import EFFECTS, Change, nothing
@@ -432,6 +433,7 @@ def look_at_identity(session: Session, case: Case, staff: Staff, reason: str, no
         raise Refused("identity_protected", 403)
     if case.confidential and not reason:
         raise Refused("reason_missing")
+    put_down(session, "identity", case.number, "looked_at", after={"reason": reason[:300]})
     session.add(IdentityAccess(case_id=case.id, staff_id=staff.id, reason=reason[:300], looked_at=now))
     return case.contact
 

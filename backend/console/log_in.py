@@ -11,6 +11,7 @@ from flask import make_response, redirect, render_template, request, session, ur
 from flask.typing import ResponseReturnValue
 from flask_login import LoginManager, current_user, login_user, logout_user
 
+from backend.audit import Acting, set_acting
 from backend.directory import service
 from backend.directory.models import Staff
 from backend.directory.rules import AREAS, may_enter
@@ -53,6 +54,13 @@ def me() -> Person:
     """Who is logged in; only for views that `allowed` guards."""
     person: Person = current_user._get_current_object()
     return person
+
+
+def note_who_acts() -> None:
+    """Tell the audit log who does what this request changes."""
+    who = me() if current_user.is_authenticated else None
+    clock, address = parts().clock, request.remote_addr or ""
+    set_acting(Acting(who.name, who.role, address, clock, who.id) if who else None)
 
 
 def set_up_log_in(logins: LoginManager) -> None:

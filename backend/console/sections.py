@@ -6,38 +6,40 @@ from typing import Final
 from flask import request, url_for
 from flask_babel import LazyString, lazy_gettext
 
+from backend.console import administration
 from backend.console.log_in import Person
 
 
 @dataclass(frozen=True)
 class Section:
-    """One entry of the navigation: its endpoint, the area of rights it belongs to, what it is called, and below which paths
-    (after /console) its pages are."""
+    """One entry of the navigation: its endpoint, the areas of rights of which one is enough, what it is called, and below
+    which paths (after /console) its pages are."""
 
     endpoint: str
-    area: str
+    areas: tuple[str, ...]
     words: LazyString
     paths: tuple[str, ...]
 
 
 SECTIONS: Final = (
-    Section("desk", "conversations", lazy_gettext("接听台"), ("/conversations",)),
-    Section("cases", "cases", lazy_gettext("工单"), ("/cases",)),
-    Section("agencies", "directory", lazy_gettext("单位"), ("/agencies",)),
-    Section("supervision", "supervision", lazy_gettext("督办"), ("/supervision",)),
-    Section("articles", "knowledge", lazy_gettext("知识"), ("/knowledge",)),
-    Section("documents", "knowledge", lazy_gettext("文件"), ("/documents",)),
-    Section("gaps", "knowledge", lazy_gettext("缺口"), ("/knowledge/gaps",)),
-    Section("announcements", "line", lazy_gettext("线路"), ("/line",)),
-    Section("deadlines", "deadlines", lazy_gettext("时限"), ("/deadlines",)),
-    Section("integrations", "integrations", lazy_gettext("外部系统"), ("/integrations",)),
-    Section("identity_accesses", "audit", lazy_gettext("审计"), ("/supervision/identity",)),
+    Section("desk", ("conversations",), lazy_gettext("接听台"), ("/conversations",)),
+    Section("cases", ("cases",), lazy_gettext("工单"), ("/cases",)),
+    Section("supervision", ("supervision",), lazy_gettext("督办"), ("/supervision",)),
+    Section("articles", ("knowledge",), lazy_gettext("知识"), ("/knowledge",)),
+    Section("documents", ("knowledge",), lazy_gettext("文件"), ("/documents",)),
+    Section("gaps", ("knowledge",), lazy_gettext("缺口"), ("/knowledge/gaps",)),
+    Section(
+        "administration",
+        administration.AREAS,
+        lazy_gettext("管理"),
+        ("/administration", "/agencies", "/line", "/deadlines", "/integrations", "/audit", "/supervision/identity"),
+    ),
 )
 
 
 def sections_of(person: Person) -> list[Section]:
     """What this person may open."""
-    return [section for section in SECTIONS if person.may_enter(section.area)]
+    return [section for section in SECTIONS if any(map(person.may_enter, section.areas))]
 
 
 def current_section() -> str:

@@ -5,11 +5,14 @@ from typing import Any
 from flask import Blueprint, current_app, request
 from flask_login import current_user
 
+from backend.audit import set_acting
 from backend.city import city_name
 from backend.console import (
     account,
+    administration,
     agencies,
     announcements,
+    audit_log,
     cases,
     conversations,
     desk,
@@ -137,6 +140,10 @@ add(
 add("/integrations/requests/<int:case_id>/hidden", "set_hidden", integrations.set_hidden, methods=["POST"])
 add("/attachments/<int:attachment_id>", "attachment", integrations.download_attachment)
 
+add("/administration", "administration", administration.show_overview)
+add("/audit", "audit_log", audit_log.list_events)
+add("/audit/export", "export_audit", audit_log.export_events)
+
 add("/agencies", "agencies", agencies.list_agencies)
 add("/agencies/export", "export_agencies", agencies.export_agencies)
 add("/agencies/import", "import_agencies", agencies.import_file, methods=["GET", "POST"])
@@ -162,6 +169,10 @@ for show in (
     words.version_act_words,
 ):
     blueprint.add_app_template_filter(show)
+
+
+blueprint.before_request(log_in.note_who_acts)
+blueprint.teardown_request(lambda _: set_acting(None))
 
 
 @blueprint.url_value_preprocessor

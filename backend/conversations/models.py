@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import JSON, ForeignKey, Index, String, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
+from backend.audit import audited
 from backend.database import Base, UtcDateTime
 from backend.directory.models import Staff
 
@@ -117,6 +118,7 @@ class Recording(Base):
     recorded_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
+@audited("announcement")
 class Announcement(Base):
     """What everybody is told before anything else, while it is switched on and its time is right (announcements.py)."""
 

@@ -5,9 +5,11 @@ from datetime import date, datetime
 from sqlalchemy import ForeignKey, String
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
+from backend.audit import audited
 from backend.database import Base, UtcDateTime
 
 
+@audited("agency", masked=("telephone",))
 class Agency(Base):
     """承办单位: an agency that works cases. Level 1 is the city, 2 a district, 3 a street or town."""
 
@@ -28,6 +30,7 @@ class Agency(Base):
     former_names: Mapped[str] = mapped_column(String(400), default="")  # newest first, ; between them
 
 
+@audited("category")
 class Category(Base):
     """What a case is about; second-level categories name the city agency that answers for them."""
 
@@ -40,6 +43,7 @@ class Category(Base):
     agency_code: Mapped[str | None] = mapped_column(ForeignKey("agencies.code"))
 
 
+@audited("staff", without=("ready", "seen_at"), hidden=("password_hash",), masked=("telephone",))
 class Staff(Base):
     """Somebody who works the line; `role` is a key of `rules.RIGHTS`."""
 
@@ -60,6 +64,7 @@ class Staff(Base):
     agency: Mapped[Agency | None] = relationship()
 
 
+@audited("legacy_number", without=("changed_by_id", "changed_at"))
 class LegacyNumber(Base):
     """A hotline that was merged into 12345 and whose old number still rings here (or somebody still dials by habit)."""
 

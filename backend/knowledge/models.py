@@ -6,10 +6,12 @@ from typing import Any
 from sqlalchemy import JSON, ForeignKey, LargeBinary, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
+from backend.audit import audited
 from backend.database import Base, UtcDateTime
 from backend.directory import models as _directory  # noqa: F401  # these tables refer to staff and agencies
 
 
+@audited("article", only=("state", "version", "question", "valid_from", "valid_until"))
 class Article(Base):
     """One answer of the city, as it stands now. Only `published` articles inside their dates are ever given to a citizen.
 
@@ -62,6 +64,7 @@ class ArticleVersion(Base):
     retired_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
 
+@audited("document", only=("title", "number", "state", "replaced_by_id", "valid_from", "valid_until"))
 class Document(Base):
     """A law, notice or guide that was imported; its passages can be answers. Retired when another one replaces it."""
 
