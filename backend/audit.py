@@ -4,7 +4,7 @@ only grow.
 A model says with `@audited` that changes to its rows are put down; nobody has to remember to do it. `put_down` is for what
 changes no row, such as a log-in. Who acts is set once a request (`acting`); what the clock and the jobs do is no person's
 act and is not here. Each row holds the hash of the one before, so a row that was changed or taken out afterwards is found by
-`python -m backend.verify_audit`; triggers of the database refuse UPDATE and DELETE (migration 0009).
+`python -m backend.verify_audit`; triggers of the database refuse UPDATE and DELETE (migration 0010).
 """
 
 import hashlib
