@@ -11,7 +11,7 @@ from sqlalchemy import text
 from werkzeug.exceptions import HTTPException
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from backend import outbox
+from backend import changes, outbox
 from backend.api import cases, conversations, knowledge, open311
 from backend.api.schemas import JsonApi
 from backend.cases.sweep import sweep
@@ -44,7 +44,8 @@ from ivr.visits import Caller
 
 CONTENT_SECURITY_POLICY = (
     "default-src 'self'; img-src 'self' data:; style-src 'self'; script-src 'self'; "
-    "media-src 'self' https://api.twilio.com; base-uri 'none'; form-action 'self'; frame-ancestors {ancestors}"
+    "media-src 'self' https://api.twilio.com; base-uri 'none'; form-action 'self'; frame-ancestors {ancestors}; "
+    "connect-src 'self'{events}"
 )
 
 
@@ -121,6 +122,7 @@ def make_jobs(shared: Parts) -> Jobs:
     """The jobs of the line: the web process puts them into the queue, the worker does them."""
     jobs = Jobs(shared.settings, shared.database, shared.clock, shared.embedder)
     key, address = shared.settings.secret_key, shared.settings.base_url
+    jobs.every_minute("forget_changes", lambda: changes.forget_old(shared.database, shared.clock))
     jobs.every_minute("sweep_cases", lambda: sweep(shared.database, shared.clock, key, address))
     if isinstance(shared.telephone, Switchboard):
         shared.telephone.put = jobs.job("see_to_call", shared.telephone.work, again=3)
@@ -196,7 +198,10 @@ def wants_json() -> bool:
 def protect(response: Response) -> Response:
     """Headers that every answer carries. Only the chat page may be framed, by the city's own sites (/widget.js)."""
     ancestors = "*" if request.path == "/chat" else "'none'"
-    response.headers.setdefault("Content-Security-Policy", CONTENT_SECURITY_POLICY.format(ancestors=ancestors))
+    at = console.events_address() if console.in_console() else ""
+    events = f" {at.removesuffix(console.EVENTS_PATH)}" if "://" in at else ""
+    policy = CONTENT_SECURITY_POLICY.format(ancestors=ancestors, events=events)
+    response.headers.setdefault("Content-Security-Policy", policy)
     response.headers.setdefault("X-Content-Type-Options", "nosniff")
     response.headers.setdefault("Referrer-Policy", "same-origin")
     if request.args.get("lang") in LOCALES:

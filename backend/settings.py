@@ -37,6 +37,9 @@ class Settings(BaseSettings):
     bot_port: int = Field(5005, description="Rasa, loopback only")
     actions_port: int = Field(5055, description="Rasa's action server, loopback only")
     exchange_port: int = Field(8002, description="the practice exchange, loopback and development only")
+    events_port: int = Field(
+        8003, description="the streams that keep consoles up to date; behind a proxy /console/events"
+    )
     bot_url: str = Field("", description="where Rasa is, when not on this machine; empty: loopback and BOT_PORT")
     database_url: str = Field(
         f"sqlite:///{ROOT / 'var' / 'line.sqlite3'}", description="SQLite (one machine) or postgresql+psycopg://"

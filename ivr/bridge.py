@@ -13,6 +13,7 @@ from datetime import datetime
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
+from backend import changes
 from backend.city import city_name
 from backend.clock import Clock
 from backend.conversations import service as conversations
@@ -109,6 +110,7 @@ class Switchboard:
         if wish in ("hold", "resume"):
             with self.database.write() as session:
                 session.execute(update(Leg).where(Leg.id == leg_id).values(held=wish == "hold"))
+                changes.note(session, "call", self.clock(), leg.conversation_id, leg.staff_id)
 
     def ask(self, leg: Leg, wish: str, transferred: bool) -> None:
         """Ask the service for one of rules.WISHES. With the operator the conference ends, unless the call has been

@@ -55,7 +55,7 @@ class RunningLine:
         self.folder = folder
         self.port, self.api_port = closed_port(), closed_port()
         self.bot_port, self.actions_port = closed_port(), closed_port()
-        self.exchange_port = closed_port()
+        self.exchange_port, self.events_port = closed_port(), closed_port()
         self.base_url = f"http://127.0.0.1:{self.port}"
         self.database_url = database_url or f"sqlite:///{folder / 'line.sqlite3'}"
         self.model = model or ROOT / "var" / "models"
@@ -68,6 +68,7 @@ class RunningLine:
             "BOT_PORT": str(self.bot_port),
             "ACTIONS_PORT": str(self.actions_port),
             "EXCHANGE_PORT": str(self.exchange_port),
+            "EVENTS_PORT": str(self.events_port),
             "BACKEND_URL": f"http://127.0.0.1:{self.api_port}",
             "DATABASE_URL": self.database_url,
             "BOT_DATABASE_URL": f"sqlite:///{folder / 'bot.sqlite3'}",
@@ -105,6 +106,10 @@ class RunningLine:
             "worker": [str(WEB_PYTHON), "-m", "backend.worker"],
             "web": self.gunicorn(self.port),
             "api": self.gunicorn(self.api_port),
+            "events": [
+                *(str(WEB_PYTHON), "-m", "gunicorn", "--bind", f"127.0.0.1:{self.events_port}", "--no-control-socket"),
+                *("--worker-class", "asgi", "--graceful-timeout", "1", "backend.events:create_events()"),
+            ],
             "exchange": self.gunicorn(self.exchange_port, "ivr.phone.exchange:create_exchange()"),
         }
 

@@ -52,7 +52,7 @@ def show_desk() -> ResponseReturnValue:
 
 @allowed("conversations")
 def show_queue() -> ResponseReturnValue:
-    """The part of the desk that the page asks for every two seconds."""
+    """The part of the desk that the page asks for when something has changed."""
     note_presence()
     return render_template("console/_queue.html", **lists())
 
@@ -66,6 +66,13 @@ def set_presence() -> ResponseReturnValue:
         staff.ready = request.form.get("ready") == "yes"
         mark_seen(session, staff, shared.clock())
     return redirect(url_for("console.desk"))
+
+
+@allowed("conversations")
+def beat() -> ResponseReturnValue:
+    """A sign of life of an open page, whatever it shows."""
+    note_presence()
+    return "", 204
 
 
 def note_presence() -> None:
@@ -93,6 +100,8 @@ def lists() -> dict[str, Any]:
             },
             "mine": rows(session, service.held_by(session, staff), now),
             "now": now,
+            "long_wait": int(LONG_WAIT.total_seconds()),
+            "too_long_wait": int(TOO_LONG_WAIT.total_seconds()),
         }
 
 

@@ -2,10 +2,11 @@
 
 from typing import Any
 
-from flask import Blueprint, current_app, request
+from flask import Blueprint, current_app, g, request
 from flask_login import current_user
 
 from backend.audit import set_acting
+from backend.changes import newest
 from backend.city import city_name
 from backend.console import (
     account,
@@ -32,6 +33,7 @@ from backend.console.log_in import set_up_log_in
 from backend.console.sections import current_section, sections_of
 from backend.knowledge.documents import ARCHIVE_BYTES, ARCHIVE_FILES
 from backend.locale import current_locale
+from backend.parts import parts
 from backend.spreadsheet import FILE_LIMIT
 from bot.catalogue import LOCALES
 
@@ -54,6 +56,7 @@ add("/account", "account", account.show_account)
 
 add("", "desk", desk.show_desk)
 add("/queue", "queue", desk.show_queue)
+add("/beat", "beat", desk.beat, methods=["POST"])
 add("/presence", "presence", desk.set_presence, methods=["POST"])
 
 add("/conversations/<conversation_id>", "conversation", conversations.show_conversation)
@@ -150,6 +153,9 @@ add("/agencies/import", "import_agencies", agencies.import_file, methods=["GET",
 add("/agencies/learning", "learning", agencies.show_learning)
 add("/agencies/learning", "learn_now", agencies.learn_now, methods=["POST"])
 
+EVENTS_PATH = "/console/events"
+"""Where consoles hear what has changed. The public process does not answer there: backend/events.py does."""
+
 UPLOADS = {
     "console.import_articles": ("knowledge", FILE_LIMIT),
     "console.add_documents": ("knowledge", ARCHIVE_BYTES),
@@ -184,6 +190,14 @@ def allow_uploads(endpoint: str | None, _: dict[str, Any] | None) -> None:
         request.max_form_parts = ARCHIVE_FILES + 10  # the files, and what else is in the form
 
 
+@blueprint.before_request
+def note_newest_change() -> None:
+    """Before a page reads anything: what changes from now on is told by its stream (static/live.js)."""
+    if request.method == "GET" and request.endpoint != "console.static" and not request.headers.get("HX-Request"):
+        with parts().database.read() as session:
+            g.newest_change = newest(session)
+
+
 @blueprint.context_processor
 def what_every_page_knows() -> dict[str, Any]:
     """Names, words and who is logged in, for all templates of the console."""
@@ -204,6 +218,8 @@ def what_every_page_knows() -> dict[str, Any]:
         "MARKS": words.MARKS,
         "VERSION_STATES": words.VERSION_STATES,
         "ARTICLE_FIELDS": words.ARTICLE_FIELDS,
+        "events_address": events_address,
+        "newest_change": lambda: g.get("newest_change", 0),
         "colon": ": " if current_locale() == "en" else "：",
     }
 
@@ -217,6 +233,15 @@ def page_basics() -> dict[str, Any]:
         "languages": [(code, name) for code, name in (("zh", "中文"), ("en", "English")) if code in LOCALES],
         "asked": {name: value for name, value in request.args.items() if name != "lang"},
     }
+
+
+def events_address() -> str:
+    """Where the events process is for this browser: behind the city's proxy at the same address, in development, where there
+    is none, at a port of its own."""
+    settings = parts().settings
+    if settings.environment == "production":
+        return EVENTS_PATH
+    return f"http://{request.host.rsplit(':', 1)[0]}:{settings.events_port}{EVENTS_PATH}"
 
 
 def error_page(message: str, status: int) -> str:

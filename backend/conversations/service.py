@@ -16,6 +16,7 @@ from typing import NoReturn
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session, selectinload
 
+from backend import changes
 from backend.clock import Clock
 from backend.conversations.models import Conversation, Turn
 from backend.conversations.rules import (
@@ -122,6 +123,7 @@ def record(
     )
     session.add(turn)
     session.flush()
+    changes.note(session, "turn", now, conversation.id, conversation.operator_id)
     return turn
 
 
@@ -294,6 +296,7 @@ def move(
     if target is None:
         refuse_move(session, conversation)
     values: dict[str, object] = {"state": target}
+    had_it = conversation.operator_id
     if act == "request":
         values |= {"waiting_since": now, "skill": matter_of(session, conversation)}
         values["priority"] = priority_of(session, conversation, now)
@@ -315,6 +318,8 @@ def move(
     session.refresh(conversation)
     if moved.rowcount != 1:  # type: ignore[attr-defined]  # an UPDATE's result has it
         refuse_move(session, conversation)
+    for staff_id in {had_it, conversation.operator_id}:
+        changes.note(session, "state", now, conversation.id, staff_id)
     return conversation
 
 

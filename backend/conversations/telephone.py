@@ -11,6 +11,7 @@ from typing import Literal, Protocol
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
+from backend import changes
 from backend.conversations import service
 from backend.conversations.models import Conversation, Leg, Recording
 from backend.conversations.rules import CALLBACK_TRIES, LEG_MOVES
@@ -65,6 +66,7 @@ def add_leg(
     )
     session.add(leg)
     session.flush()
+    changes.note(session, "call", now, conversation.id, leg.staff_id)
     return leg
 
 
@@ -79,6 +81,7 @@ def move_leg(session: Session, leg: Leg, act: str, now: datetime, **values: obje
         .values(state=target, wish="", moved_at=now, **values)
     )
     session.refresh(leg)
+    changes.note(session, "call", now, leg.conversation_id, leg.staff_id)
     return bool(moved.rowcount)  # type: ignore[attr-defined]  # an UPDATE's result has it
 
 

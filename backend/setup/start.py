@@ -1,5 +1,5 @@
-"""Starts the line and stays with it: web, bot, actions, worker and, in development, the practice exchange under supervisord,
-until Ctrl-C (`make run`).
+"""Starts the line and stays with it: web, events, bot, actions, worker and, in development, the practice exchange under
+supervisord, until Ctrl-C (`make run`).
 
 `python -m backend.setup.start --check` only looks whether it could start: settings, ports, disk. `make run` does that
 before it installs and trains for minutes.
@@ -47,6 +47,7 @@ def main() -> None:
     settings = read_settings()
     ports = {
         "web": ("PORT", settings.port),
+        "events": ("EVENTS_PORT", settings.events_port),
         "api": ("API_PORT", settings.api_port),
         "bot": ("BOT_PORT", settings.bot_port),
         "actions": ("ACTIONS_PORT", settings.actions_port),
@@ -127,6 +128,7 @@ def start_supervisor(settings: Settings) -> "subprocess.Popen[bytes]":
         **rasa_environment(),
         "PORT": str(settings.port),
         "API_PORT": str(settings.api_port),
+        "EVENTS_PORT": str(settings.events_port),
         "BOT_PORT": str(settings.bot_port),
         "ACTIONS_PORT": str(settings.actions_port),
         "EXCHANGE_PORT": str(settings.exchange_port),

@@ -13,12 +13,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 from backend.settings import ROOT
-from tests.bench import documents, nlu, phone, questions, routing, search, turns
+from tests.bench import consoles, documents, nlu, phone, questions, routing, search, turns
 
 BENCHES: dict[str, Callable[[], dict[str, Any]]] = {
     "nlu": nlu.run,
     "turns": turns.run,
     "phone": phone.run,
+    "consoles": consoles.run,
     "questions": questions.run,
     "search": search.run,
     "routing": routing.run,

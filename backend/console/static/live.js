@@ -1,0 +1,72 @@
+// What has changed reaches this page by a stream of server-sent events (backend/events.py). Each topic becomes an event on
+// <body>; parts of the page that show it ask for themselves anew (hx-trigger="queue from:body"). While there is no stream,
+// every topic comes every 1.5 seconds instead.
+"use strict";
+
+const ALL = ["conversation", "queue", "mine", "floor"];
+const POLL_EVERY = 1500; // ms, without a stream
+const LOOK_EVERY = 30_000; // ms, with one: should anything have been missed
+const AGAIN_AFTER = 5_000; // ms, when the stream was refused: its process is being started, or a proxy knows nothing of it
+const BEAT_EVERY = 10_000; // ms between signs of life, given when the server asks: timers of a hidden page hardly run
+
+const page = document.body.dataset;
+let stream = null;
+let after = page.after;
+let lastBeat = performance.now();
+
+const changed = (topics) => {
+  const told = new Set(topics.includes("all") ? ALL : topics);
+  if (told.has("queue") || told.has("mine")) told.add("desk"); // the desk shows both, and asks once
+  for (const topic of told) htmx.trigger(document.body, topic);
+};
+const isOpen = () => stream?.readyState === EventSource.OPEN;
+
+const beat = () => {
+  if (performance.now() - lastBeat < BEAT_EVERY / 2) return;
+  lastBeat = performance.now();
+  const token = document.querySelector('meta[name="csrf-token"]').content;
+  fetch(page.beat, { method: "POST", headers: { "X-CSRFToken": token }, keepalive: true }).catch(() => {});
+};
+
+const hear = (event) => {
+  after = event.lastEventId || after;
+  beat();
+  return event;
+};
+
+const open = () => {
+  const address = new URL(page.events, location);
+  address.searchParams.set("after", after);
+  for (const name of ["conversation", "floor"]) if (page[name]) address.searchParams.set(name, page[name]);
+  stream = new EventSource(address, { withCredentials: true });
+  stream.addEventListener("topics", (event) => changed(JSON.parse(hear(event).data)));
+  stream.addEventListener("beat", hear);
+  stream.addEventListener("open", () => { page.live = "yes"; });
+  stream.addEventListener("error", () => {
+    page.live = "no";
+    if (stream.readyState === EventSource.CLOSED) setTimeout(open, AGAIN_AFTER);
+  });
+};
+
+if (page.events) {
+  open();
+  setInterval(() => { if (!isOpen()) changed(["all"]); }, POLL_EVERY);
+  setInterval(() => { if (isOpen()) changed(["all"]); }, LOOK_EVERY);
+  addEventListener("pagehide", () => stream.close());
+  addEventListener("pageshow", (event) => { if (event.persisted) open(); });
+}
+
+// --- times that go on -----------------------------------------------------------------------------------------------
+
+// <span class="wait" data-waited="83" data-warn="60" data-bad="180">: seconds so far, and from when on they are coloured.
+const tick = () => {
+  for (const shown of document.querySelectorAll("[data-waited]")) {
+    shown.since ??= performance.now() - 1000 * Number(shown.dataset.waited);
+    const seconds = Math.floor((performance.now() - shown.since) / 1000);
+    const text = shown.querySelector("[data-clock]");
+    text.textContent = `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;
+    shown.classList.toggle("bad", seconds >= Number(shown.dataset.bad));
+    shown.classList.toggle("warn", seconds >= Number(shown.dataset.warn) && seconds < Number(shown.dataset.bad));
+  }
+};
+setInterval(tick, 1000);

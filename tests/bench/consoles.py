@@ -1,0 +1,197 @@
+"""Consoles: how soon what a citizen says is on the operator's screen, with 200 consoles open and 200 conversations going,
+and what that costs the web processes; by the stream of events, and by asking every 1.5 seconds as consoles do without it."""
+
+import asyncio
+import itertools
+import os
+import random
+import shutil
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+import httpx
+from flask import Flask
+from flask.sessions import SecureCookieSessionInterface
+from sqlalchemy import insert
+
+from backend.changes import newest
+from backend.clock import utc_now
+from backend.conversations import service
+from backend.database import Database
+from backend.directory.models import Staff
+from tests.running_line import SECRETS, RunningLine
+
+CONSOLES = 200
+TURN_EVERY = 10.0
+"""Seconds from one remark of a citizen to the next: 20 remarks a second in all."""
+MEASURED_FOR = 40.0
+POLL_EVERY = 1.5
+PUBLIC, STREAMS = ("web", "api"), ("events",)
+
+
+def run() -> dict[str, Any]:
+    """Measure both and print the table."""
+    folder = Path(tempfile.mkdtemp(prefix="bench-"))
+    try:
+        with RunningLine(folder) as line:
+            consoles = people(line)
+            rows = [
+                {"how": how} | asyncio.run(measure(line, consoles, watch))
+                for how, watch in (("stream", by_stream), ("polling", by_polling))
+            ]
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    print(f"{'how':<10}{'remarks':>9}{'p50 ms':>9}{'p95 ms':>9}{'most ms':>9}{'web CPU':>9}{'events CPU':>12}")
+    for row in rows:
+        print(
+            f"{row['how']:<10}{row['measured']:>9}{row['p50_ms']:>9.0f}{row['p95_ms']:>9.0f}{row['most_ms']:>9.0f}"
+            f"{row['web_cpu']:>9.2f}{row['events_cpu']:>12.2f}"
+        )
+    print("CPU in cores; the consoles of this bench share the machine")
+    return {"consoles": CONSOLES, "rows": rows}
+
+
+class Console:
+    """An operator with a citizen: what the two browsers send."""
+
+    def __init__(self, line: RunningLine, cookie: str, conversation_id: str, token: str) -> None:
+        self.line, self.conversation_id = line, conversation_id
+        self.cookie = {"Cookie": cookie}
+        self.citizen = {"X-Conversation-Token": token}
+        self.turn = 0
+        self.said_at: dict[int, float] = {}  # number of the turn: when it was on the record
+        self.seen: list[float] = []
+
+    async def say(self, client: httpx.AsyncClient, text: str) -> None:
+        """The citizen says something."""
+        address = f"{self.line.base_url}/api/v1/conversations/{self.conversation_id}/messages"
+        began = time.monotonic()
+        self.said_at[len(self.said_at)] = began
+        (await client.post(address, json={"text": text}, headers=self.citizen)).raise_for_status()
+
+    async def look(self, client: httpx.AsyncClient) -> None:
+        """The operator's page asks for what is new."""
+        address = f"{self.line.base_url}/console/conversations/{self.conversation_id}/turns"
+        asked: dict[str, str | int] = {"after": self.turn, "stand": f"operator-{self.staff_id}"}
+        got = await client.get(address, params=asked, headers=self.cookie)
+        now = time.monotonic()
+        fresh = got.text.count('data-testid="turn"')
+        for _ in range(fresh):
+            self.seen.append(now - self.said_at[len(self.seen)])
+        self.turn += fresh
+
+    staff_id = 0
+
+
+def people(line: RunningLine) -> list[Console]:
+    """Operators who hold a conversation each, all of it in the record."""
+    record, now = Database(line.database_url), utc_now()
+    consoles = []
+    signer = session_signer()
+    with record.write() as session:
+        for number in range(CONSOLES):
+            row = {"username": f"bench{number}", "name": f"坐席{number}", "password_hash": "-", "role": "operator"}
+            staff_id = session.scalar(
+                insert(Staff).values(**row, seen_at=now, languages="zh", skills="").returning(Staff.id)
+            )
+            staff = session.get_one(Staff, staff_id)
+            found, token = service.open_conversation(session, "chat", "zh", now)
+            service.request_operator(session, found, now)
+            service.take(session, found, staff, now)
+            cookie = f"session={signer({'_user_id': str(staff.id), '_fresh': True})}"
+            console = Console(line, cookie, found.id, token)
+            console.staff_id, console.turn = staff.id, service.turns_after(session, found.id)[-1].number
+            consoles.append(console)
+    record.close()
+    return consoles
+
+
+def session_signer() -> Callable[[dict[str, Any]], str]:
+    """Makes the cookie that a log-in would have given; 200 log-ins hash passwords for half a minute."""
+    app = Flask("bench")
+    app.secret_key = SECRETS["SECRET_KEY"]
+    serializer = SecureCookieSessionInterface().get_signing_serializer(app)
+    assert serializer
+    return lambda session: str(serializer.dumps(session))
+
+
+Watch = Callable[[RunningLine, Console, httpx.AsyncClient, int], Coroutine[Any, Any, None]]
+
+
+async def measure(line: RunningLine, consoles: list[Console], watch: Watch) -> dict[str, Any]:
+    """Let citizens talk while the consoles watch; when each remark was seen, and the processes' time."""
+    record = Database(line.database_url)
+    with record.read() as session:
+        after = newest(session)
+    record.close()
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=64)
+    async with httpx.AsyncClient(timeout=60, limits=limits) as client, httpx.AsyncClient(timeout=60) as citizens:
+        for console in consoles:
+            console.said_at, console.seen = {}, []
+        watching = [asyncio.create_task(watch(line, console, client, after)) for console in consoles]
+        await asyncio.sleep(5)  # all are connected
+        used, began = cpu(line), time.monotonic()
+        await asyncio.gather(*(talk(console, citizens, began + MEASURED_FOR) for console in consoles))
+        took = time.monotonic() - began
+        spent = {name: used_now - used[name] for name, used_now in cpu(line).items()}
+        await asyncio.sleep(3)
+        for task in watching:
+            task.cancel()
+        await asyncio.gather(*watching, return_exceptions=True)
+    seen = [1000 * wait for console in consoles for wait in console.seen]
+    said = sum(len(console.said_at) for console in consoles)
+    cuts = statistics.quantiles(seen, n=100)
+    return {
+        **{"said": said, "measured": len(seen), "p50_ms": cuts[49], "p95_ms": cuts[94], "most_ms": max(seen)},
+        "web_cpu": sum(spent[name] for name in PUBLIC) / took,
+        "events_cpu": sum(spent[name] for name in STREAMS) / took,
+    }
+
+
+async def talk(console: Console, client: httpx.AsyncClient, until: float) -> None:
+    """A citizen who says something every TURN_EVERY seconds."""
+    await asyncio.sleep(random.Random(console.conversation_id).uniform(0, TURN_EVERY))
+    for number in itertools.count(1):
+        if time.monotonic() > until:
+            return
+        await console.say(client, f"第 {number} 句：楼道里的灯还是不亮")
+        await asyncio.sleep(TURN_EVERY)
+
+
+async def by_stream(line: RunningLine, console: Console, client: httpx.AsyncClient, after: int) -> None:
+    """As static/live.js does: hear what has changed, then ask for it, and give a sign of life every ten seconds."""
+    address = f"http://127.0.0.1:{line.events_port}/console/events"
+    asked: dict[str, str | int] = {"after": after, "conversation": console.conversation_id}
+    async with client.stream("GET", address, params=asked, headers=console.cookie, timeout=None) as stream:
+        async for said in stream.aiter_lines():
+            if said.startswith("data:") and "conversation" in said:
+                await console.look(client)
+
+
+async def by_polling(line: RunningLine, console: Console, client: httpx.AsyncClient, after: int) -> None:
+    """As consoles do without a stream."""
+    await asyncio.sleep(random.Random(console.conversation_id).uniform(0, POLL_EVERY))
+    while True:
+        await console.look(client)
+        await asyncio.sleep(POLL_EVERY)
+
+
+def cpu(line: RunningLine) -> dict[str, float]:
+    """Seconds of processor time that each process of the line has used, with its children."""
+    ticks = os.sysconf("SC_CLK_TCK")
+    spent = {}
+    for name in (*PUBLIC, *STREAMS):
+        leader = line.processes[name].pid
+        spent[name] = 0.0
+        for stat in Path("/proc").glob("[0-9]*/stat"):
+            try:
+                fields = stat.read_text().rsplit(")", 1)[1].split()
+            except OSError:  # it has ended meanwhile
+                continue
+            if int(fields[2]) == leader:  # its process group
+                spent[name] += (int(fields[11]) + int(fields[12])) / ticks
+    return spent

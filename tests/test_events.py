@@ -1,0 +1,191 @@
+"""The events process: who hears of what, and that nobody misses anything."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import httpx
+import pytest
+from flask import Flask
+
+from backend import changes
+from backend.changes import Change
+from backend.conversations import service
+from backend.database import Database
+from backend.events import GAP, Application, Stream, Streams
+from backend.parts import Parts
+from tests.conftest import StandingClock
+from tests.console.test_gap_pages import log_in
+
+
+def change(number: int, kind: str, conversation_id: str | None = None, staff_id: int | None = None) -> Change:
+    return Change(id=number, kind=kind, conversation_id=conversation_id, staff_id=staff_id)
+
+
+def stream(staff_id: int = 1, conversation_id: str = "", floor: bool = False) -> Stream:
+    return Stream(staff_id, conversation_id, floor, last_id=0)
+
+
+def test_a_turn_is_told_to_who_holds_the_conversation_and_to_who_reads_it() -> None:
+    holder, reader, other = stream(1), stream(2, "abc"), stream(3)
+    for one in (holder, reader, other):
+        one.tell([change(1, "turn", "abc", 1)])
+    assert holder.due(100.0) == {"mine"}
+    assert reader.due(100.0) == {"conversation"}
+    assert other.due(100.0) == set()
+
+
+def test_the_queue_is_told_at_once_and_then_once_in_a_while_however_much_it_changes() -> None:
+    one = stream()
+    one.tell([change(1, "state", "a"), change(2, "state", "b")])
+    assert one.due(100.0) == {"queue"}
+    one.tell([change(3, "state", "c")])
+    assert one.due(100.1) == set()
+    assert one.pause(100.1) < GAP
+    assert one.due(100.0 + GAP) == {"queue"}
+
+
+def test_the_floor_hears_of_calls_and_presence_but_not_of_every_word() -> None:
+    supervisor = stream(9, floor=True)
+    supervisor.tell([change(1, "turn", "a", 1)])
+    assert supervisor.due(100.0) == set()
+    supervisor.tell([change(2, "presence", None, 1)])
+    assert supervisor.due(100.0) == {"floor"}
+
+
+def test_a_change_that_is_committed_after_one_with_a_higher_number_is_told_too(parts: Parts) -> None:
+    streams, one = Streams(parts), stream(1)
+    streams.open.add(one)
+    streams.tell([change(5, "turn", "a", 1)])
+    assert one.due(100.0) == {"mine"}
+    streams.tell([change(4, "turn", "b", 1), change(5, "turn", "a", 1)])
+    assert one.due(100.0) == {"mine"}
+    streams.tell([change(4, "turn", "b", 1), change(5, "turn", "a", 1)])
+    assert one.due(100.0) == set()
+
+
+def test_what_is_old_is_forgotten_and_whoever_asks_for_it_is_to_look_at_everything(
+    database: Database, clock: StandingClock
+) -> None:
+    with database.write() as session:
+        for _ in range(3):
+            changes.note(session, "presence", clock(), staff_id=1)
+    clock.advance(minutes=11)
+    changes.forget_old(database, clock)
+    with database.write() as session:
+        changes.note(session, "presence", clock(), staff_id=1)
+    with database.read() as session:
+        assert [one.id for one in changes.since(session, 0)] == [3, 4]
+        assert not changes.is_kept(session, 1)
+        assert changes.is_kept(session, 2)
+
+
+# ---- through the ASGI door
+
+
+class Browser:
+    """The other end of a stream."""
+
+    def __init__(self, events: Application, web: httpx.Client, query: str = "", **headers: str) -> None:
+        cookie = "; ".join(f"{name}={value}" for name, value in web.cookies.items())
+        given = {"host": "127.0.0.1:8003", "cookie": cookie} | {
+            name.replace("_", "-"): value for name, value in headers.items()
+        }
+        self.scope = {
+            "type": "http",
+            "path": "/console/events",
+            "query_string": query.encode(),
+            "headers": [(name.encode(), value.encode()) for name, value in given.items()],
+        }
+        self.heard: asyncio.Queue[Any] = asyncio.Queue()
+        self.gone = asyncio.Event()
+        self.running = asyncio.create_task(events(self.scope, self.receive, self.heard.put))
+
+    async def receive(self) -> dict[str, Any]:
+        await self.gone.wait()
+        return {"type": "http.disconnect"}
+
+    async def start(self) -> dict[str, Any]:
+        started: dict[str, Any] = await asyncio.wait_for(self.heard.get(), 20)
+        return started
+
+    async def topics(self) -> tuple[int, list[str]]:
+        """The next event: its number and topics."""
+        text = (await asyncio.wait_for(self.heard.get(), 20))["body"].decode()
+        fields = dict(line.split(": ", 1) for line in text.strip().splitlines())
+        return int(fields["id"]), json.loads(fields["data"])
+
+    async def leave(self) -> None:
+        self.gone.set()
+        await asyncio.wait_for(self.running, 20)
+
+
+def together(app: Flask, play: Callable[[Application], Awaitable[None]]) -> None:
+    """Let the events process run while `play` does."""
+
+    async def both() -> None:
+        events = Application(app)
+        feeding = asyncio.create_task(events.streams.feed())
+        try:
+            await play(events)
+            assert events.streams.open == set(), "a stream is kept that nobody listens to"
+        finally:
+            feeding.cancel()
+
+    asyncio.run(both())
+
+
+def test_a_stream_tells_what_changed_and_resumes_where_it_was_cut(app: Flask, parts: Parts, web: httpx.Client) -> None:
+    log_in(web, "operator1")
+    with parts.database.write() as session:
+        found, _ = service.open_conversation(session, "chat", "zh", parts.clock())
+        service.request_operator(session, found, parts.clock())
+        after = changes.newest(session)
+
+    def citizen_says(text: str) -> None:
+        with parts.database.write() as session:
+            service.record(session, found, "citizen", text, parts.clock())
+
+    async def play(events: Application) -> None:
+        browser = Browser(events, web, f"after={after}&conversation={found.id}")
+        assert (await browser.start())["status"] == 200
+        assert await browser.topics() == (after, [])
+        citizen_says("路灯不亮")
+        number, topics = await browser.topics()
+        assert topics == ["conversation"]
+        await browser.leave()
+        citizen_says("三天了")
+        again = Browser(events, web, f"after={after}&conversation={found.id}", last_event_id=str(number))
+        await again.start()
+        assert await again.topics() == (number, [])
+        assert (await again.topics())[1] == ["conversation"]
+        await again.leave()
+
+    together(app, play)
+
+
+@pytest.mark.parametrize("username", [None, "agency1"])
+def test_a_stream_is_for_people_who_talk_to_citizens(app: Flask, web: httpx.Client, username: str | None) -> None:
+    if username:
+        log_in(web, username)
+
+    async def play(events: Application) -> None:
+        browser = Browser(events, web)
+        assert (await browser.start())["status"] == 403
+        await browser.leave()
+
+    together(app, play)
+
+
+def test_only_the_pages_of_this_line_may_read_a_stream_from_another_port(app: Flask, web: httpx.Client) -> None:
+    log_in(web, "operator1")
+
+    async def play(events: Application) -> None:
+        for origin, allowed in (("http://127.0.0.1:8000", True), ("http://evil.example", False)):
+            browser = Browser(events, web, origin=origin)
+            names = {name for name, _ in (await browser.start())["headers"]}
+            assert (b"access-control-allow-origin" in names) == allowed
+            await browser.leave()
+
+    together(app, play)
