@@ -109,14 +109,14 @@ def locked_mark(session: Session, name: str) -> Mark:
     return session.scalars(select(Mark).where(Mark.name == name).with_for_update()).one()
 
 
-def upsert(session: Session, table: type[Any], added: Sequence[str], key: Sequence[str]) -> Any:
+def upsert(session: Session, table: Any, added: Sequence[str], key: Sequence[str]) -> Any:
     """An INSERT that adds the columns `added` to those of the row that is there already; without any it leaves that as it
     is."""
     dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
     row = dialect.insert(table)
     if not added:
         return row.on_conflict_do_nothing(index_elements=list(key))
-    sums = {name: getattr(table, name) + row.excluded[name] for name in added}
+    sums = {name: table.c[name] + row.excluded[name] for name in added}
     return row.on_conflict_do_update(index_elements=list(key), set_=sums)
 
 
@@ -149,7 +149,7 @@ def look_at(session: Session, ids: Sequence[int]) -> None:
         in_order = [
             rows[key] for key in sorted(rows)
         ]  # one order for all, so that two writers can't lock each other out
-        session.execute(upsert(session, CaseCell, MEASURES, CELL), in_order)
+        session.execute(upsert(session, CaseCell.__table__, MEASURES, CELL), in_order)
 
 
 def counted(fact: Fact) -> Iterator[tuple[tuple[Key, str], int]]:

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from backend.settings import ROOT
-from tests.bench import consoles, documents, nlu, phone, questions, routing, search, turns
+from tests.bench import consoles, documents, insight, nlu, phone, questions, routing, search, turns
 
 BENCHES: dict[str, Callable[[], dict[str, Any]]] = {
     "nlu": nlu.run,
@@ -24,6 +24,7 @@ BENCHES: dict[str, Callable[[], dict[str, Any]]] = {
     "search": search.run,
     "routing": routing.run,
     "documents": documents.run,
+    "insight": insight.run,
 }
 RESULTS = ROOT / "build" / "bench"
 

@@ -1,0 +1,154 @@
+"""What the screen in the hall shows, as one piece of plain data: numbers, names of categories, agencies and districts, and
+nothing of any citizen. A part that nothing is known of yet is empty."""
+
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from backend.clock import local
+from backend.conversations.models import Conversation
+from backend.insight import figures, names
+from backend.insight.figures import Slice, midnight
+
+TREND_DAYS: Final = 30
+SHOWN: Final = 5
+AGENCIES_SHOWN: Final = 8
+
+
+def snapshot(session: Session, now: datetime, locale: str) -> dict[str, Any]:
+    """Everything on the screen at this moment."""
+    today = figures.today(now)
+    day = Slice(today, today + timedelta(days=1))
+    month = Slice(today.replace(day=1), day.until)
+    called = names.names(session, locale)
+    counted = figures.up_to_date(session)
+    return {
+        "at": now.isoformat(),
+        "counted_at": counted.at.isoformat() if counted.at else None,
+        "rebuilding": counted.rebuilding,
+        "month": local(now).month,
+        "talks": talks_now(session) | talks_today(session, now),
+        "cases": cases_today(session, day),
+        "trend": trend(session, day),
+        "issues": top(session, month, called),
+        "districts": districts(session, month, called),
+        "agencies": agencies(session, month, called),
+        "overdue": overdue(session, now, called),
+        "words": [],
+        "alerts": [],
+    }
+
+
+def talks_now(session: Session) -> dict[str, int]:
+    """Calls and chats that are going on, and who waits for a person."""
+    open_ones = Conversation.state.in_(("bot", "waiting", "operator"))
+    query = select(Conversation.channel, Conversation.state, func.count()).where(open_ones)
+    found = session.execute(query.group_by(Conversation.channel, Conversation.state)).all()
+    return {
+        "calls": sum(count for channel, _, count in found if channel == "phone"),
+        "chats": sum(count for channel, _, count in found if channel != "phone"),
+        "waiting": sum(count for _, state, count in found if state == "waiting"),
+    }
+
+
+def talks_today(session: Session, now: datetime) -> dict[str, Any]:
+    """Calls and chats since midnight, hour by hour, and how quickly who wanted a person had one."""
+    begin = midnight(figures.today(now))
+    end = begin + timedelta(days=1)
+    hours = figures.talks_by_hour(session, begin, end)
+    phone = figures.talks(session, begin, end, "phone")
+    everything = figures.talks(session, begin, end)
+    return {
+        "calls_today": phone.began,
+        "chats_today": everything.began - phone.began,
+        "answered_by_bot": figures.rate(everything.answered, everything.began),
+        "service_level": everything.service_level,
+        "mean_wait": everything.mean_wait,
+        "hours": [hours[moment].began if moment in hours else 0 for moment in each_hour(begin)],
+    }
+
+
+def each_hour(begin: datetime) -> list[datetime]:
+    """The 24 hours of a day of China, which has no summer time."""
+    return [begin + timedelta(hours=hour) for hour in range(24)]
+
+
+def cases_today(session: Session, day: Slice) -> dict[str, int]:
+    """What came in and went out today, and what lies there."""
+    counts, stock = figures.totals(session, day), figures.stock(session, day)
+    return {
+        "filed": counts.filed,
+        "settled": counts.settled,
+        "ended": counts.ended,
+        "open": stock.open,
+        "overdue": stock.overdue,
+    }
+
+
+def trend(session: Session, day: Slice) -> list[dict[str, Any]]:
+    """In and out, day by day."""
+    days = Slice(day.until - timedelta(days=TREND_DAYS), day.until)
+    return [
+        {"day": at.isoformat(), "filed": counts.filed, "ended": counts.ended}
+        for at, counts in figures.over_time(session, days, "day")
+    ]
+
+
+def top(session: Session, month: Slice, called: names.Names) -> list[dict[str, Any]]:
+    """What is reported most this month, with its share of all and how many often it was in as many days before."""
+    counts, before = figures.by(session, month, "category"), figures.by(session, month.before(), "category")
+    whole = sum(one.filed for one in counts.values())
+    return [
+        {
+            "name": called.of("category", code),
+            "count": one.filed,
+            "share": figures.rate(one.filed, whole),
+            "before": before[code].filed if code in before else 0,
+        }
+        for code, one in list(counts.items())[:SHOWN]
+        if one.filed
+    ]
+
+
+def districts(session: Session, month: Slice, called: names.Names) -> list[dict[str, Any]]:
+    """Each district of the city with what came from it this month."""
+    counts = figures.by(session, month, "district")
+    rows = []
+    for name in called.districts:
+        one = counts.get(name, figures.Counts())
+        shown = {"name": called.of("district", name), "key": name, "filed": one.filed, "solved": one.solved_rate}
+        rows.append(shown)
+    return rows
+
+
+def agencies(session: Session, month: Slice, called: names.Names) -> list[dict[str, Any]]:
+    """The agencies that were asked about most this month, with their three rates."""
+    counts = figures.by(session, month, "agency")
+    asked = sorted(counts.items(), key=lambda one: (-one[1].visited, one[0]))[:AGENCIES_SHOWN]
+    return [
+        {
+            "name": called.of("agency", code),
+            "visited": one.visited,
+            "contacted": one.contacted_rate,
+            "solved": one.solved_rate,
+            "satisfied": one.satisfied_rate,
+        }
+        for code, one in asked
+        if one.visited
+    ]
+
+
+def overdue(session: Session, now: datetime, called: names.Names) -> list[dict[str, Any]]:
+    """What has been overdue longest. Of a case's number only the end is shown: who has it could look for the rest."""
+    return [
+        {
+            "number": f"•••••-{case.number[-5:-3]}•••",
+            "category": called.of("category", fact.category),
+            "agency": called.of("agency", fact.agency),
+            "days": (now - fact.due_at).days,
+            "hours": int((now - fact.due_at) / timedelta(hours=1)),
+        }
+        for fact, case in figures.longest_overdue(session, now, SHOWN)
+    ]
