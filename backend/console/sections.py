@@ -25,6 +25,7 @@ SECTIONS: Final = (
     Section("desk", ("conversations",), lazy_gettext("接听台"), ("/conversations",)),
     Section("cases", ("cases",), lazy_gettext("工单"), ("/cases",)),
     Section("supervision", ("supervision",), lazy_gettext("督办"), ("/supervision",)),
+    Section("insight", ("insight",), lazy_gettext("数据"), ("/insight", "/wall")),
     Section("articles", ("knowledge",), lazy_gettext("知识"), ("/knowledge",)),
     Section("documents", ("knowledge",), lazy_gettext("文件"), ("/documents",)),
     Section("gaps", ("knowledge",), lazy_gettext("缺口"), ("/knowledge/gaps",)),

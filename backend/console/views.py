@@ -20,6 +20,7 @@ from backend.console import (
     documents,
     exchange,
     gaps,
+    insight,
     integrations,
     knowledge,
     legacy,
@@ -27,6 +28,7 @@ from backend.console import (
     supervision,
     versions,
     voice,
+    wall,
     words,
 )
 from backend.console.log_in import set_up_log_in
@@ -146,6 +148,18 @@ add("/attachments/<int:attachment_id>", "attachment", integrations.download_atta
 add("/administration", "administration", administration.show_overview)
 add("/audit", "audit_log", audit_log.list_events)
 add("/audit/export", "export_audit", audit_log.export_events)
+
+add("/insight", "insight", insight.show_figures)
+add("/insight/cases", "insight_cases", insight.show_cases)
+add("/insight/export", "export_insight", insight.export_figures)
+add("/insight/views", "save_view", insight.save_view, methods=["POST"])
+add("/insight/views/<slug>", "insight_view", insight.open_view)
+add("/insight/screens", "screens", wall.list_screens)
+add("/insight/screens", "make_screen", wall.make_screen, methods=["POST"])
+add("/insight/screens/<int:screen_id>/end", "end_screen", wall.end_screen, methods=["POST"])
+add("/wall", "wall", wall.show_wall)
+add("/wall/data", "wall_data", wall.give_wall)
+add("/wall/open/<key>", "open_screen", wall.open_screen)
 
 add("/agencies", "agencies", agencies.list_agencies)
 add("/agencies/export", "export_agencies", agencies.export_agencies)

@@ -186,10 +186,18 @@ def fitting_step(wanted: Slice) -> Step:
     return "day" if wanted.days <= 62 else "week" if wanted.days <= 186 else "month"
 
 
-def stock(session: Session, wanted: Slice) -> Stock:
-    """What lies there at the end of the last day of the slice (now, when that is today)."""
+def stock(session: Session, wanted: Slice, now: datetime) -> Stock:
+    """What lies there at the end of the last day of the slice, or now, when that day isn't over."""
     so_far = totals(session, replace(wanted, since=BEGINNING))
-    return Stock(so_far.filed - so_far.ended, so_far.lapsed - so_far.late)
+    if wanted.until <= today(now):
+        return Stock(so_far.filed - so_far.ended, so_far.lapsed - so_far.late)
+    late = select(func.count()).select_from(CaseFact).where(*conditions(session, wanted, CaseFact), *missed(now))
+    return Stock(so_far.filed - so_far.ended, session.scalar(late) or 0)
+
+
+def missed(now: datetime) -> tuple[ColumnElement[bool], ...]:
+    """The facts of cases that nobody has replied to by their deadline."""
+    return CaseFact.settled_at.is_(None), CaseFact.paused.is_(False), CaseFact.due_at < now
 
 
 def talks(session: Session, since: datetime, until: datetime, channel: str = "") -> Talks:
@@ -240,7 +248,7 @@ def behind(measure: str, now: datetime) -> tuple[Any, Sequence[ColumnElement[boo
         "closed": (CaseFact.ended_at, (CaseFact.outcome == "closed",)),
         "visited": (CaseFact.said_at, (said,)),
         "open": (CaseFact.filed_at, (CaseFact.ended_at.is_(None),)),
-        "overdue": (CaseFact.due_at, (unsettled, CaseFact.due_at < now)),
+        "overdue": (CaseFact.due_at, missed(now)),
     }
     for name in ("contacted", "solved", "satisfied"):
         found[name] = (CaseFact.said_at, (said, getattr(CaseFact, name).is_(True)))
@@ -250,8 +258,8 @@ def behind(measure: str, now: datetime) -> tuple[Any, Sequence[ColumnElement[boo
 def longest_overdue(session: Session, now: datetime, limit: int = 5) -> list[tuple[CaseFact, Case]]:
     """The cases that nobody has replied to and whose deadline passed longest ago."""
     query = select(CaseFact, Case).join(Case, Case.id == CaseFact.case_id)
-    late = CaseFact.settled_at.is_(None), CaseFact.paused.is_(False), CaseFact.due_at < now
-    return [(fact, case) for fact, case in session.execute(query.where(*late).order_by(CaseFact.due_at).limit(limit))]
+    late = query.where(*missed(now)).order_by(CaseFact.due_at).limit(limit)
+    return [(fact, case) for fact, case in session.execute(late)]
 
 
 @dataclass(frozen=True)

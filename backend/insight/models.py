@@ -1,8 +1,9 @@
 """Tables: what is counted of cases and conversations, so that nobody has to count millions of rows while somebody waits."""
 
 from datetime import date, datetime
+from typing import Any
 
-from sqlalchemy import BigInteger, ForeignKey, Index, String, text
+from sqlalchemy import JSON, BigInteger, ForeignKey, Index, LargeBinary, String, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from backend.database import Base, UtcDateTime
@@ -15,7 +16,10 @@ class CaseFact(Base):
     __tablename__ = "case_facts"
     __table_args__ = (
         Index("ix_case_facts_filed", "filed_at"),
+        Index("ix_case_facts_settled", "settled_at"),
         Index("ix_case_facts_ended", "ended_at"),
+        Index("ix_case_facts_said", "said_at"),
+        Index("ix_case_facts_due", "due_at"),
         Index("ix_case_facts_district", "district", "filed_at"),
         Index("ix_case_facts_category", "category", "filed_at"),
         Index("ix_case_facts_agency", "agency", "filed_at"),
@@ -108,3 +112,46 @@ class Mark(Base):
     value: Mapped[int] = mapped_column(BigInteger, default=0)
     at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     note: Mapped[str] = mapped_column(String(40), default="")
+
+
+class SavedView(Base):
+    """A view of the analyst's page that somebody has saved; its short link shows it to all who may open the page."""
+
+    __tablename__ = "insight_views"
+
+    slug: Mapped[str] = mapped_column(String(12), primary_key=True)
+    name: Mapped[str] = mapped_column(String(80))
+    query: Mapped[str] = mapped_column(String(500))  # of the page's address
+    saved_by_id: Mapped[int] = mapped_column(ForeignKey("staff.id"))
+    saved_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class WallScreen(Base):
+    """A screen in a hall: what its link opens is the wall and nothing else. Of the link only a hash is kept."""
+
+    __tablename__ = "wall_screens"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(60))
+    key_hash: Mapped[str] = mapped_column(String(64), unique=True)
+    made_by_id: Mapped[int] = mapped_column(ForeignKey("staff.id"))
+    made_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    seen_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class Report(Base):
+    """A report as it was made, kept: its figures, and the files that were sent."""
+
+    __tablename__ = "insight_reports"
+    __table_args__ = (UniqueConstraint("kind", "since", "locale"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    kind: Mapped[str] = mapped_column(String(10))  # daily, weekly, monthly
+    since: Mapped[date]
+    until: Mapped[date]  # the day after the last one
+    locale: Mapped[str] = mapped_column(String(5))
+    content: Mapped[dict[str, Any]] = mapped_column(JSON)  # figures and sentences, as reports.content makes them
+    docx: Mapped[bytes] = mapped_column(LargeBinary, deferred=True)
+    pdf: Mapped[bytes] = mapped_column(LargeBinary, deferred=True)
+    made_at: Mapped[datetime] = mapped_column(UtcDateTime)

@@ -14,7 +14,7 @@ from backend.insight.figures import Slice, midnight
 
 TREND_DAYS: Final = 30
 SHOWN: Final = 5
-AGENCIES_SHOWN: Final = 8
+AGENCIES_SHOWN: Final = 6
 
 
 def snapshot(session: Session, now: datetime, locale: str) -> dict[str, Any]:
@@ -30,7 +30,7 @@ def snapshot(session: Session, now: datetime, locale: str) -> dict[str, Any]:
         "rebuilding": counted.rebuilding,
         "month": local(now).month,
         "talks": talks_now(session) | talks_today(session, now),
-        "cases": cases_today(session, day),
+        "cases": cases_today(session, day, now),
         "trend": trend(session, day),
         "issues": top(session, month, called),
         "districts": districts(session, month, called),
@@ -75,9 +75,9 @@ def each_hour(begin: datetime) -> list[datetime]:
     return [begin + timedelta(hours=hour) for hour in range(24)]
 
 
-def cases_today(session: Session, day: Slice) -> dict[str, int]:
+def cases_today(session: Session, day: Slice, now: datetime) -> dict[str, int]:
     """What came in and went out today, and what lies there."""
-    counts, stock = figures.totals(session, day), figures.stock(session, day)
+    counts, stock = figures.totals(session, day), figures.stock(session, day, now)
     return {
         "filed": counts.filed,
         "settled": counts.settled,

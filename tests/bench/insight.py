@@ -221,7 +221,7 @@ def queries(session: Session, now: datetime) -> dict[str, Callable[[Session], An
     asked |= {
         "wall: conversations now": wall.talks_now,
         "wall: conversations today": lambda s: wall.talks_today(s, now),
-        "wall: cases today": lambda s: wall.cases_today(s, day),
+        "wall: cases today": lambda s: wall.cases_today(s, day, now),
         "wall: trend of 30 days": lambda s: wall.trend(s, day),
         "wall: longest overdue": lambda s: figures.longest_overdue(s, now),
         "wall: everything": lambda s: wall.snapshot(s, now, "zh"),
@@ -247,7 +247,7 @@ def analysts(some: Callable[..., Slice], now: datetime) -> dict[str, Callable[..
         ),
         "over time": lambda session, wanted: figures.over_time(session, wanted),
         "over time in one district": lambda session, wanted: figures.over_time(session, some(wanted, "district")),
-        "open and overdue": lambda session, wanted: figures.stock(session, wanted),
+        "open and overdue": lambda session, wanted: figures.stock(session, wanted, now),
         "cases behind": lambda session, wanted: behind(session, some(wanted, "district", "category"), "filed"),
         "late cases behind": lambda session, wanted: behind(session, some(wanted, "agency"), "late"),
     }
