@@ -233,7 +233,7 @@ class Caller:
     def put_stream_down(self) -> None:
         """The session is over, whoever has ended it."""
         if self.stream is not None:
-            with contextlib.suppress(ConnectionClosed):
+            with contextlib.suppress(ConnectionClosed, OSError):  # the line may have hung up first
                 self.stream.close()
             self.stream = None
 

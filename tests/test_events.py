@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
@@ -133,7 +134,8 @@ def together(app: Flask, play: Callable[[Application], Awaitable[None]]) -> None
         finally:
             feeding.cancel()
 
-    asyncio.run(both())
+    with ThreadPoolExecutor(1) as elsewhere:  # Playwright keeps a loop of its own in the tests' thread
+        elsewhere.submit(lambda: asyncio.run(both())).result()
 
 
 def test_a_stream_tells_what_changed_and_resumes_where_it_was_cut(app: Flask, parts: Parts, web: httpx.Client) -> None:
