@@ -4,6 +4,9 @@ A stream stays open for hours. In the public process each would hold one of the 
 have a process of their own, on asyncio (gunicorn's ASGI worker), at EVENTS_PORT; a proxy in front sends /console/events
 there. Without it, or while it is down, consoles ask every two seconds as they would have to otherwise (console.js).
 
+It is also what deals out those who wait (conversations/offers.py), because it is the one that asks consoles whether they
+live.
+
 One task reads the list of changes (backend/changes.py) four times a second for all streams of the process, so the record
 is asked as often with 200 consoles as with one. What it finds becomes topics, and a console fetches what it shows of them.
 Any number of these processes may run; none keeps anything that another would need.
@@ -27,12 +30,15 @@ from backend import changes
 from backend.app import create_app
 from backend.changes import Change
 from backend.console.views import EVENTS_PATH
+from backend.conversations.offers import LOST_AFTER, deal
 from backend.parts import Parts
 
 log = logging.getLogger(__name__)
 
 READ_EVERY = 0.25
 """Seconds between two looks at the list of changes."""
+DEAL_EVERY = 1.0
+"""Seconds between two looks at who waits and who is ready (conversations/offers.py)."""
 LATE = 5.0
 """Seconds for which a change may still turn up with a number below the last one: its transaction began before another's and
 was committed after it (PostgreSQL)."""
@@ -87,7 +93,7 @@ def topics_of(change: Change, stream: Stream) -> set[str]:
     if change.conversation_id and change.conversation_id == stream.conversation_id:
         topics.add("conversation")
     if change.staff_id == stream.staff_id:
-        topics.add("mine")
+        topics |= {"mine", change.kind} if change.kind in ("offer", "presence") else {"mine"}
     if change.kind in ("state", "offer"):
         topics.add("queue")
     if stream.floor and change.kind != "turn":
@@ -103,6 +109,18 @@ class Streams:
         self.open: set[Stream] = set()
         self.seen: deque[tuple[float, int]] = deque()  # when a change was seen, and its number
         self.settled = -1  # every change up to this number was seen at least LATE seconds ago; -1: nothing read yet
+
+    async def deal(self) -> None:
+        """Once a second, do what is due between those who wait and those who are ready, for ever. Nobody is taken to be lost
+        before their console has had the time to find this process again."""
+        began = time.monotonic()
+        while True:
+            release = time.monotonic() - began > LOST_AFTER.total_seconds()
+            try:
+                await asyncio.to_thread(deal, self.parts.database, self.parts.clock, self.parts.telephone, release)
+            except Exception:  # whatever it is, the next second may go better
+                log.exception("who waits can't be offered")
+            await asyncio.sleep(DEAL_EVERY)
 
     async def feed(self) -> None:
         """Read what has changed and tell it, for ever; the record may be out of reach for a while."""
@@ -150,7 +168,7 @@ class Application:
         self.app = app
         self.parts: Parts = app.extensions["parts"]
         self.streams = Streams(self.parts)
-        self.feeding: asyncio.Task[None] | None = None
+        self.at_work: list[asyncio.Task[None]] = []
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -165,11 +183,11 @@ class Application:
         while True:
             message = await receive()
             if message["type"] == "lifespan.startup":
-                self.feeding = asyncio.create_task(self.streams.feed())
+                self.at_work = [asyncio.create_task(self.streams.feed()), asyncio.create_task(self.streams.deal())]
                 await send({"type": "lifespan.startup.complete"})
             else:
-                if self.feeding:
-                    self.feeding.cancel()
+                for task in self.at_work:
+                    task.cancel()
                 await send({"type": "lifespan.shutdown.complete"})
                 return
 

@@ -13,8 +13,8 @@ from sqlalchemy.orm import Session
 from backend.cases import service as cases
 from backend.cases.service import Actor, Filing
 from backend.cases.words import number_zh
+from backend.conversations import presence, telephone
 from backend.conversations import service as conversations
-from backend.conversations import telephone
 from backend.conversations.models import Conversation
 from backend.conversations.rules import may_record
 from backend.parts import Parts
@@ -276,7 +276,7 @@ def connected_ended(parts: Parts, call_sid: str, step: int, status: str) -> str:
         finished = status in ("completed", "answered") or has_talked(conversation)
         if conversation.state == "operator" and not finished:
             if conversation.operator:
-                conversation.operator.ready = False  # somebody who is away is offered no further calls
+                presence.set_presence(session, conversation.operator, "away", now, "missed")
             telephone.queue_again(session, conversation, now)
         waits_on = conversation.state == "waiting"
     if waits_on:

@@ -5,21 +5,25 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from flask import redirect, render_template, request, url_for
+from flask import redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from backend.clock import local
+from backend.console.forms import field
 from backend.console.log_in import allowed, me
 from backend.console.sections import first_page
-from backend.conversations import service
+from backend.conversations import offers, presence, service
 from backend.conversations.models import Conversation, Turn
 from backend.conversations.safety import person_words
 from backend.directory.models import Category, Staff
-from backend.directory.rules import PRESENCE_LASTS
 from backend.directory.service import mark_seen
+from backend.errors import Refused
 from backend.parts import parts
 
+NOTED_EVERY = timedelta(seconds=8)
+"""Less than the ten seconds between two signs of life (static/live.js)."""
 LONG_WAIT = timedelta(seconds=60)
 TOO_LONG_WAIT = timedelta(seconds=180)
 
@@ -59,13 +63,47 @@ def show_queue() -> ResponseReturnValue:
 
 @allowed("conversations")
 def set_presence() -> ResponseReturnValue:
-    """就绪 or 小休: whether this operator takes conversations now."""
+    """Ready, after-call work, or a break with its reason."""
+    shared = parts()
+    state, _, reason = field("presence").partition(":")
+    if state not in ("ready", "wrap_up", "break") or (state == "break") != (reason in presence.BREAK_REASONS):
+        raise Refused("reason_missing")
+    with shared.database.write() as session:
+        staff = session.get_one(Staff, me().id)
+        presence.set_presence(session, staff, state, shared.clock(), reason)
+        mark_seen(session, staff, shared.clock())
+    return redirect(url_for("console.desk"))
+
+
+@allowed("conversations")
+def show_offers() -> ResponseReturnValue:
+    """What is offered to this operator now; every page of the console asks for it."""
+    note_presence()
+    shared = parts()
+    now = shared.clock()
+    with shared.database.read() as session:
+        offered = offers.offers_to(session, me().id)
+        last = last_sentences(session, [one.conversation_id for one in offered])
+        return render_template(
+            "console/_offers.html", offers=offered, last=last, skills=first_level(session), now=now, **waits()
+        )
+
+
+@allowed("conversations")
+def answer_offer(offer_id: int, act: str) -> ResponseReturnValue:
+    """Accept what is offered, or let somebody else have it."""
+    if act not in ("accept", "decline"):
+        raise Refused("not_found", 404)
     shared = parts()
     with shared.database.write() as session:
         staff = session.get_one(Staff, me().id)
-        staff.ready = request.form.get("ready") == "yes"
-        mark_seen(session, staff, shared.clock())
-    return redirect(url_for("console.desk"))
+        verb = offers.accept if act == "accept" else offers.decline
+        found = verb(session, offer_id, staff, shared.clock())
+    if found.channel == "phone":
+        shared.telephone.see_to(found.id)
+    if act == "decline":
+        return redirect(url_for("console.desk"))
+    return redirect(url_for("console.conversation", conversation_id=found.id))
 
 
 @allowed("conversations")
@@ -76,12 +114,12 @@ def beat() -> ResponseReturnValue:
 
 
 def note_presence() -> None:
-    """Note that the console is open, in good time before that would lapse; most polls need not write."""
+    """Note that the console is open; of the polls that come close together most need not write."""
     shared = parts()
     now = shared.clock()
     with shared.database.read() as session:
         seen_at = session.scalar(select(Staff.seen_at).where(Staff.id == me().id))
-    if seen_at is None or abs(now - seen_at) > PRESENCE_LASTS / 6:
+    if seen_at is None or abs(now - seen_at) > NOTED_EVERY:
         with shared.database.write() as session:
             mark_seen(session, session.get_one(Staff, me().id), now)
 
@@ -94,15 +132,32 @@ def lists() -> dict[str, Any]:
         staff = session.get_one(Staff, me().id)
         return {
             "ready": staff.ready,
+            "period": presence.current(session, staff.id),
+            "spent": presence.times(session, staff.id, start_of_day(now), now),
             "waiting": rows(session, service.queue(session, staff), now),
-            "skills": {
-                one.code: one for one in session.scalars(select(Category).where(Category.parent_code.is_(None)))
-            },
+            "skills": first_level(session),
             "mine": rows(session, service.held_by(session, staff), now),
             "now": now,
-            "long_wait": int(LONG_WAIT.total_seconds()),
-            "too_long_wait": int(TOO_LONG_WAIT.total_seconds()),
+            **waits(),
         }
+
+
+def first_level(session: Session) -> dict[str, Category]:
+    """The categories that skills are named after, by code."""
+    return {one.code: one for one in session.scalars(select(Category).where(Category.parent_code.is_(None)))}
+
+
+def waits() -> dict[str, int]:
+    """From how many seconds on a wait is coloured."""
+    return {
+        "long_wait": int(LONG_WAIT.total_seconds()),
+        "too_long_wait": int(TOO_LONG_WAIT.total_seconds()),
+    }
+
+
+def start_of_day(now: datetime) -> datetime:
+    """Midnight in China."""
+    return local(now).replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 def rows(session: Session, conversations: Sequence[Conversation], now: datetime) -> list[Row]:

@@ -12,6 +12,7 @@ from flask.typing import ResponseReturnValue
 from flask_login import LoginManager, current_user, login_user, logout_user
 
 from backend.audit import Acting, set_acting
+from backend.conversations import presence
 from backend.directory import service
 from backend.directory.models import Staff
 from backend.directory.rules import AREAS, may_enter
@@ -139,7 +140,7 @@ def log_out() -> ResponseReturnValue:
     """Log out; nobody waits for an operator who has gone."""
     if current_user.is_authenticated:
         with parts().database.write() as record:
-            record.get_one(Staff, me().id).ready = False
+            presence.set_presence(record, record.get_one(Staff, me().id), "away", parts().clock(), "logged_out")
         logout_user()
     session.clear()
     return redirect(url_for("console.log_in"))

@@ -33,6 +33,7 @@ from backend.console import (
 )
 from backend.console.log_in import set_up_log_in
 from backend.console.sections import current_section, sections_of
+from backend.conversations.presence import BREAK_REASONS
 from backend.knowledge.documents import ARCHIVE_BYTES, ARCHIVE_FILES
 from backend.locale import current_locale
 from backend.parts import parts
@@ -59,6 +60,8 @@ add("/account", "account", account.show_account)
 add("", "desk", desk.show_desk)
 add("/queue", "queue", desk.show_queue)
 add("/beat", "beat", desk.beat, methods=["POST"])
+add("/offers", "offers", desk.show_offers)
+add("/offers/<int:offer_id>/<act>", "answer_offer", desk.answer_offer, methods=["POST"])
 add("/presence", "presence", desk.set_presence, methods=["POST"])
 
 add("/conversations/<conversation_id>", "conversation", conversations.show_conversation)
@@ -228,6 +231,9 @@ def what_every_page_knows() -> dict[str, Any]:
         "LEG_STATES": words.LEG_STATES,
         "LEG_OUTCOMES": words.LEG_OUTCOMES,
         "CONVERSATION_STATES": words.CONVERSATION_STATES,
+        "PRESENCES": words.PRESENCES,
+        "REASONS": words.REASONS,
+        "BREAK_REASONS": BREAK_REASONS,
         "DETAILS": words.DETAILS,
         "MARKS": words.MARKS,
         "VERSION_STATES": words.VERSION_STATES,

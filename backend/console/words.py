@@ -70,6 +70,28 @@ CONVERSATION_STATES = {
     "closed": lazy_gettext("已结束"),
 }
 
+PRESENCES = {
+    "ready": lazy_gettext("就绪"),
+    "busy": lazy_gettext("忙"),
+    "wrap_up": lazy_gettext("话后整理"),
+    "break": lazy_gettext("小休"),
+    "away": lazy_gettext("离开"),
+}
+"""How somebody who talks to citizens is present; `busy`: ready, and with citizens."""
+
+REASONS = {
+    "rest": lazy_gettext("休息"),
+    "meal": lazy_gettext("用餐"),
+    "meeting": lazy_gettext("会议"),
+    "training": lazy_gettext("培训"),
+    "equipment": lazy_gettext("设备故障"),
+    "other": lazy_gettext("其他"),
+    "missed": lazy_gettext("没有应答分配"),
+    "lost": lazy_gettext("浏览器断开"),
+    "logged_out": lazy_gettext("已退出"),
+}
+"""Why somebody is on a break, or was set to away."""
+
 DETAILS = {
     "note": lazy_gettext("说明"),
     "agency": lazy_gettext("承办单位"),

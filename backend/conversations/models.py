@@ -106,6 +106,48 @@ class Leg(Base):
     staff: Mapped[Staff | None] = relationship()
 
 
+class PresencePeriod(Base):
+    """For how long one of the staff was ready, at after-call work, on a break or away, and why (presence.py)."""
+
+    __tablename__ = "presence_periods"
+    __table_args__ = (Index("ix_presence_periods_staff", "staff_id", "began_at"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    staff_id: Mapped[int] = mapped_column(ForeignKey("staff.id"))
+    state: Mapped[str] = mapped_column(String(10))  # presence.STATES
+    reason: Mapped[str] = mapped_column(String(20), default="")  # presence.BREAK_REASONS or AWAY_REASONS
+    began_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class Offer(Base):
+    """Somebody who waits is offered to an operator: a chat until `ends_at`, a call for as long as the telephone rings.
+    One at a time for each conversation and each operator, which the indexes hold."""
+
+    __tablename__ = "offers"
+    __table_args__ = tuple(
+        Index(
+            f"ix_offers_open_{column}",
+            column,
+            unique=True,
+            sqlite_where=text("state = 'open'"),
+            postgresql_where=text("state = 'open'"),
+        )
+        for column in ("conversation_id", "staff_id")
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    conversation_id: Mapped[str] = mapped_column(ForeignKey("conversations.id"))
+    staff_id: Mapped[int] = mapped_column(ForeignKey("staff.id"))
+    state: Mapped[str] = mapped_column(String(10))  # open, accepted, declined, missed, withdrawn
+    offered_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
+    ends_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+    conversation: Mapped[Conversation] = relationship()
+    staff: Mapped[Staff] = relationship()
+
+
 class Recording(Base):
     """The recording of a conversation with an operator; the sound stays at the telephone service."""
 

@@ -2,7 +2,8 @@
 
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol, TypeVar
 
@@ -128,6 +129,71 @@ def expected_wait(place: int, operators: int, handled: Sequence[timedelta]) -> i
         return None
     mean = sum(handled, timedelta()) / len(handled)
     return max(1, math.ceil(place * mean / operators / timedelta(minutes=1)))
+
+
+class Offerable(Waits, Protocol):
+    """Somebody in the queue, as far as it decides to whom they are offered."""
+
+    @property
+    def channel(self) -> str: ...
+
+
+Waiting = TypeVar("Waiting", bound=Offerable)
+
+UNFAMILIAR_AFTER = timedelta(seconds=60)
+"""Who has waited so long is offered to operators for other matters too."""
+
+
+@dataclass(frozen=True)
+class Ready:
+    """An operator who is ready, as far as an offer depends on it."""
+
+    id: int
+    languages: tuple[str, ...]
+    skills: tuple[str, ...]  # none: all matters
+    has_telephone: bool
+    calls: int  # that they hold now
+    chats: int
+    chat_limit: int
+    idle_since: datetime
+
+    def has_room(self, channel: str) -> bool:
+        """A call needs the whole operator; chats go beside each other, up to the operator's own limit."""
+        if channel == "phone":
+            return self.has_telephone and not self.calls and not self.chats
+        return not self.calls and self.chats < self.chat_limit
+
+    def knows(self, skill: str) -> bool:
+        """Whether matters of this kind are the operator's own."""
+        return not skill or not self.skills or skill in self.skills
+
+
+def offers_for(
+    waiting: Iterable[Waiting], ready: Sequence[Ready], passed: Mapping[str, Collection[int]], now: datetime
+) -> list[tuple[Waiting, Ready]]:
+    """Who is offered to whom now, at most one to each operator. `passed`: to whom a conversation has been offered lately
+    without coming of it.
+
+    The language counts while anybody who is ready speaks it, busy or not; the matter does too, unless there is danger or the
+    wait is longer than UNFAMILIAR_AFTER. Among those who fit it is who has the fewest chats and has been idle the longest.
+    """
+    pairs: list[tuple[Waiting, Ready]] = []
+    free = list(ready)
+    for one in in_order(waiting):
+        speakers = [staff for staff in ready if one.language in staff.languages] or ready
+        waited = now - (one.waiting_since or now)
+        patient = one.priority < DANGER and waited < UNFAMILIAR_AFTER
+        fitting = ([staff for staff in speakers if staff.knows(one.skill)] if patient else []) or speakers
+        able = [
+            staff
+            for staff in free
+            if staff in fitting and staff.has_room(one.channel) and staff.id not in passed.get(one.id, ())
+        ]
+        if able:
+            chosen = min(able, key=lambda staff: (staff.chats, staff.idle_since, staff.id))
+            free.remove(chosen)
+            pairs.append((one, chosen))
+    return pairs
 
 
 CALLBACK_TRIES = 3

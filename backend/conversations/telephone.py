@@ -12,7 +12,7 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from backend import changes
-from backend.conversations import service
+from backend.conversations import presence, service
 from backend.conversations.models import Conversation, Leg, Recording
 from backend.conversations.rules import CALLBACK_TRIES, LEG_MOVES
 from backend.directory.models import Agency, Staff
@@ -277,7 +277,7 @@ def ended(session: Session, leg: Leg, outcome: str, now: datetime) -> None:
         citizen_gone(session, conversation, answered or leg.step > 0, now)
     elif leg.party == "operator" and not answered:
         if leg.staff and outcome in NOT_THERE:
-            leg.staff.ready = False  # somebody who is away is offered no further calls
+            presence.set_presence(session, leg.staff, "away", now, "missed")  # and is offered no further calls
         citizens = legs(session, conversation, "citizen")
         # Without the service a citizen in the queue is connected in another way (ivr/queue.py): the operator keeps them.
         kept = outcome == "failed" and not talking(citizens)

@@ -60,6 +60,7 @@ class Staff(Base):
     seen_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     languages: Mapped[str] = mapped_column(String(60), default="zh")  # zh, yue, en; commas between them
     skills: Mapped[str] = mapped_column(String(200), default="")  # first-level categories, commas between; empty: all
+    chat_limit: Mapped[int] = mapped_column(default=3, server_default="3")  # chats that they talk in at the same time
 
     agency: Mapped[Agency | None] = relationship()
 

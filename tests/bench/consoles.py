@@ -16,6 +16,7 @@ from typing import Any
 import httpx
 from flask import Flask
 from flask.sessions import SecureCookieSessionInterface
+from itsdangerous import URLSafeTimedSerializer
 from sqlalchemy import insert
 
 from backend.changes import newest
@@ -23,6 +24,7 @@ from backend.clock import utc_now
 from backend.conversations import service
 from backend.database import Database
 from backend.directory.models import Staff
+from backend.events import BEAT_EVERY
 from tests.running_line import SECRETS, RunningLine
 
 CONSOLES = 200
@@ -30,6 +32,8 @@ TURN_EVERY = 10.0
 """Seconds from one remark of a citizen to the next: 20 remarks a second in all."""
 MEASURED_FOR = 40.0
 POLL_EVERY = 1.5
+CSRF = "f" * 40
+"""What Flask-WTF keeps in each console's session."""
 PUBLIC, STREAMS = ("web", "api"), ("events",)
 
 
@@ -84,7 +88,13 @@ class Console:
             self.seen.append(now - self.said_at[len(self.seen)])
         self.turn += fresh
 
+    async def beat(self, client: httpx.AsyncClient) -> None:
+        """The page's sign of life."""
+        headers = self.cookie | {"X-CSRFToken": self.csrf_token}
+        (await client.post(f"{self.line.base_url}/console/beat", headers=headers)).raise_for_status()
+
     staff_id = 0
+    csrf_token = ""
 
 
 def people(line: RunningLine) -> list[Console]:
@@ -92,6 +102,7 @@ def people(line: RunningLine) -> list[Console]:
     record, now = Database(line.database_url), utc_now()
     consoles = []
     signer = session_signer()
+    form_token = str(URLSafeTimedSerializer(SECRETS["SECRET_KEY"], salt="wtf-csrf-token").dumps(CSRF))
     with record.write() as session:
         for number in range(CONSOLES):
             row = {"username": f"bench{number}", "name": f"坐席{number}", "password_hash": "-", "role": "operator"}
@@ -102,8 +113,9 @@ def people(line: RunningLine) -> list[Console]:
             found, token = service.open_conversation(session, "chat", "zh", now)
             service.request_operator(session, found, now)
             service.take(session, found, staff, now)
-            cookie = f"session={signer({'_user_id': str(staff.id), '_fresh': True})}"
+            cookie = f"session={signer({'_user_id': str(staff.id), '_fresh': True, 'csrf_token': CSRF})}"
             console = Console(line, cookie, found.id, token)
+            console.csrf_token = form_token
             console.staff_id, console.turn = staff.id, service.turns_after(session, found.id)[-1].number
             consoles.append(console)
     record.close()
@@ -166,10 +178,14 @@ async def by_stream(line: RunningLine, console: Console, client: httpx.AsyncClie
     """As static/live.js does: hear what has changed, then ask for it, and give a sign of life every ten seconds."""
     address = f"http://127.0.0.1:{line.events_port}/console/events"
     asked: dict[str, str | int] = {"after": after, "conversation": console.conversation_id}
+    beaten = time.monotonic()
     async with client.stream("GET", address, params=asked, headers=console.cookie, timeout=None) as stream:
         async for said in stream.aiter_lines():
             if said.startswith("data:") and "conversation" in said:
                 await console.look(client)
+            if time.monotonic() - beaten > BEAT_EVERY / 2:
+                beaten = time.monotonic()
+                await console.beat(client)
 
 
 async def by_polling(line: RunningLine, console: Console, client: httpx.AsyncClient, after: int) -> None:

@@ -295,7 +295,7 @@ def test_of_two_operators_who_take_one_conversation_the_slower_reads_who_has_it(
     expect(first.get_by_test_id("stand")).to_have_attribute("data-state", "closed")
 
 
-def test_a_caller_who_presses_zero_is_put_through_to_the_operator_who_takes_the_call(
+def test_a_caller_who_presses_zero_is_put_through_to_the_operator_whose_telephone_rings(
     line: RunningLine, visit: Visit
 ) -> None:
     operator = visit.log_in(line, "operator1", ready=True)
@@ -309,8 +309,9 @@ def test_a_caller_who_presses_zero_is_put_through_to_the_operator_who_takes_the_
     citizen.get_by_test_id("send").click()
     expect(citizen.get_by_test_id("transcript")).to_contain_text(words)
     citizen.get_by_test_id("key-0").click()
-    expect(waiting_row(operator, words)).to_contain_text("电话")
-    take(operator, words)
+    expect(operator.get_by_test_id("offer")).to_contain_text(words)
+    picture(operator, "call-offered")
+    operator.get_by_test_id("offer-open").click()
     expect(operator.get_by_test_id("voice-note")).to_be_visible()
     expect(operator.get_by_test_id("caller")).to_contain_text("138 0013 8000")
     expect(operator.get_by_test_id("transcript")).to_contain_text(words)

@@ -26,7 +26,9 @@ for (const end of ["pointerup", "pointercancel"]) {
   document.addEventListener(end, () => setTimeout(() => { pressing = false; }, 50));
 }
 document.addEventListener("htmx:beforeSwap", (event) => {
-  if (pressing && event.detail.target.id === "lists") event.detail.shouldSwap = false;
+  const { id } = event.detail.target;
+  if (pressing && ["lists", "offers"].includes(id)) event.detail.shouldSwap = false;
+  if (id === "presence" && event.detail.target.querySelector("details[open]")) event.detail.shouldSwap = false;
 });
 
 // --- the queue ------------------------------------------------------------------------------------------------------
@@ -177,6 +179,12 @@ const step = (by) => {
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
   if (event.target.closest("input, textarea, select")) return;
+  const named = [...document.querySelectorAll(`[data-key="${CSS.escape(event.key)}"]`)].find((one) => one.offsetParent);
+  if (named) {
+    event.preventDefault();
+    named.click();
+    return;
+  }
   if (event.key === "j") step(1);
   if (event.key === "k") step(-1);
   if (event.key === "/") {

@@ -3,7 +3,7 @@
 // every topic comes every 1.5 seconds instead.
 "use strict";
 
-const ALL = ["conversation", "queue", "mine", "floor"];
+const ALL = ["conversation", "queue", "mine", "floor", "offer", "presence"];
 const POLL_EVERY = 1500; // ms, without a stream
 const LOOK_EVERY = 30_000; // ms, with one: should anything have been missed
 const AGAIN_AFTER = 5_000; // ms, when the stream was refused: its process is being started, or a proxy knows nothing of it
@@ -69,4 +69,12 @@ const tick = () => {
     shown.classList.toggle("warn", seconds >= Number(shown.dataset.warn) && seconds < Number(shown.dataset.bad));
   }
 };
-setInterval(tick, 1000);
+
+// <span data-left="18">: seconds that are left. The server has the last word; this only shows them going.
+const countDown = () => {
+  for (const shown of document.querySelectorAll("[data-left]")) {
+    shown.until ??= performance.now() + 1000 * Number(shown.dataset.left);
+    shown.textContent = Math.max(0, Math.ceil((shown.until - performance.now()) / 1000));
+  }
+};
+setInterval(() => { tick(); countDown(); }, 1000);
