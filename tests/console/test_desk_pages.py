@@ -28,7 +28,7 @@ def deal(parts: Parts) -> None:
 
 def answer(web: httpx.Client, parts: Parts, act: str) -> httpx.Response:
     with parts.database.read() as session:
-        offer_id = session.query(Offer.id).order_by(Offer.id.desc()).first()[0]
+        offer_id = session.query(Offer.id).order_by(Offer.id.desc()).limit(1).scalar()
     return web.post(f"/console/offers/{offer_id}/{act}", data={"csrf_token": token(web.get("/console"))})
 
 

@@ -22,7 +22,7 @@ from tests.conftest import NOON, StandingClock
 
 
 def ready(number: int, **changed: Any) -> Ready:
-    usual = {
+    usual: dict[str, Any] = {
         **{"languages": ("zh",), "skills": (), "has_telephone": True, "calls": 0, "chats": 0, "chat_limit": 3},
         "idle_since": NOON,
     }
