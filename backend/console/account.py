@@ -1,18 +1,47 @@
-"""One's own account: who one is to the line, and what the role may open."""
+"""One's own account: who one is to the line, what the role may open, and one's password."""
 
-from flask import render_template, url_for
+from flask import redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from backend.console.log_in import allowed, me
+from backend.console.log_in import FIELD_LIMIT, allowed, me
+from backend.console.sections import first_page
 from backend.directory.models import Staff
+from backend.directory.passwords import SHORTEST
+from backend.directory.people import choose_password
+from backend.errors import Refused
+from backend.locale import current_locale
 from backend.parts import parts
 
 
 @allowed("self")
 def show_account() -> ResponseReturnValue:
     """The page of whoever is logged in."""
+    return page()
+
+
+def page(refused: Refused | None = None) -> ResponseReturnValue:
+    """The page, after a refusal with its sentence."""
     with parts().database.read() as session:
         staff = session.get_one(Staff, me().id)
-        return render_template(
-            "console/account.html", staff=staff, agency=staff.agency, here=url_for("console.account")
+        html = render_template(
+            "console/account.html",
+            staff=staff,
+            agency=staff.agency,
+            shortest=SHORTEST,
+            changed="changed" in request.args,
+            refusal=refused.sentence(current_locale()) if refused else None,
+            here=url_for("console.account"),
         )
+    return html, refused.status if refused else 200
+
+
+@allowed("self")
+def change_password() -> ResponseReturnValue:
+    """Choose a new password; who had to is then let on to their work."""
+    old, new, again = (request.form.get(name, "")[:FIELD_LIMIT] for name in ("old", "new", "again"))
+    try:
+        with parts().database.write() as session:
+            choose_password(session.get_one(Staff, me().id), old, new, again)
+    except Refused as refused:
+        return page(refused)
+    return redirect(first_page(me()) if me().must_change else url_for("console.account", changed="yes"))

@@ -22,6 +22,8 @@ from backend.parts import parts
 
 P = ParamSpec("P")
 FIELD_LIMIT = 200
+OPEN_BEFORE_CHANGE = frozenset({"console.account", "console.change_password"})
+"""What somebody with a one-time password may open before they have chosen their own."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,7 @@ class Person:
     role: str
     agency_code: str | None
     telephone: str | None
+    must_change: bool
     is_authenticated = True
     is_active = True
     is_anonymous = False
@@ -48,7 +51,9 @@ class Person:
 
 def person_of(staff: Staff) -> Person:
     """The logged-in person for a row of the staff."""
-    return Person(staff.id, staff.name, staff.role, staff.agency_code, staff.telephone)
+    return Person(
+        staff.id, staff.name, staff.role, staff.agency_code, staff.telephone, staff.one_time_until is not None
+    )
 
 
 def me() -> Person:
@@ -76,7 +81,7 @@ def load_person(staff_id: str) -> Person | None:
         return None
     with parts().database.read() as record:
         staff = record.get(Staff, int(staff_id))
-        return person_of(staff) if staff else None
+        return person_of(staff) if staff and staff.left_at is None else None
 
 
 def allowed(*areas: str) -> Callable[[Callable[P, ResponseReturnValue]], Callable[P, ResponseReturnValue]]:
@@ -94,6 +99,8 @@ def allowed(*areas: str) -> Callable[[Callable[P, ResponseReturnValue]], Callabl
                 return go_to_log_in()
             if not any(map(me().may_enter, areas)):
                 raise Refused("not_allowed", 403)
+            if me().must_change and request.endpoint not in OPEN_BEFORE_CHANGE:
+                return go_to("console.account")
             return view(*args, **kwargs)
 
         guarded.areas = areas  # type: ignore[attr-defined]  # tests/console/test_rights.py opens every page as every role
@@ -113,6 +120,15 @@ def go_to_log_in() -> ResponseReturnValue:
     return redirect(url_for("console.log_in", next=safe_next(wanted) or None))
 
 
+def go_to(endpoint: str) -> ResponseReturnValue:
+    """Send the browser to a page, whole even when htmx asked only for a part of one."""
+    if not request.headers.get("HX-Request"):
+        return redirect(url_for(endpoint))
+    response = make_response("", 204)
+    response.headers["HX-Redirect"] = url_for(endpoint)
+    return response
+
+
 def safe_next(address: str | None) -> str:
     """`address` if it is a path of the console on this site, else nothing."""
     return address if address and re.fullmatch(r"/console(?:[/?][^\s\\]*)?", address) else ""
@@ -126,11 +142,12 @@ def log_in() -> ResponseReturnValue:
             return redirect(wanted or url_for("console.desk"))
         return render_template("console/log_in.html", wanted=wanted, username="", refusal=None)
     username = request.form.get("username", "").strip()[:FIELD_LIMIT]
-    with parts().database.read() as record:
-        staff = service.log_in(record, username, request.form.get("password", "")[:FIELD_LIMIT])
-    if staff is None:
-        refusal = Refused("wrong_password", 401).sentence(current_locale())
-        return render_template("console/log_in.html", wanted=wanted, username=username, refusal=refusal), 401
+    try:
+        with parts().database.read() as record:
+            staff = service.log_in(record, username, request.form.get("password", "")[:FIELD_LIMIT], parts().clock())
+    except Refused as refused:
+        refusal = refused.sentence(current_locale())
+        return render_template("console/log_in.html", wanted=wanted, username=username, refusal=refusal), refused.status
     session.clear()  # nothing that was set before the log-in, by whomever, is carried into it
     login_user(person_of(staff))
     return redirect(wanted or url_for("console.desk"))

@@ -33,7 +33,16 @@ SECTIONS: Final = (
         "administration",
         administration.AREAS,
         lazy_gettext("管理"),
-        ("/administration", "/agencies", "/line", "/deadlines", "/integrations", "/audit", "/supervision/identity"),
+        (
+            "/administration",
+            "/people",
+            "/agencies",
+            "/line",
+            "/deadlines",
+            "/integrations",
+            "/audit",
+            "/supervision/identity",
+        ),
     ),
 )
 

@@ -25,6 +25,7 @@ from backend.console import (
     knowledge,
     legacy,
     log_in,
+    staff,
     supervision,
     versions,
     voice,
@@ -56,6 +57,7 @@ add("/log-in", "log_in", log_in.log_in, methods=["GET", "POST"])
 add("/log-out", "log_out", log_in.log_out, methods=["POST"])
 
 add("/account", "account", account.show_account)
+add("/account/password", "change_password", account.change_password, methods=["POST"])
 
 add("", "desk", desk.show_desk)
 add("/queue", "queue", desk.show_queue)
@@ -149,6 +151,12 @@ add("/integrations/requests/<int:case_id>/hidden", "set_hidden", integrations.se
 add("/attachments/<int:attachment_id>", "attachment", integrations.download_attachment)
 
 add("/administration", "administration", administration.show_overview)
+add("/people", "people", staff.list_people)
+add("/people/new", "new_person", staff.add_person, methods=["GET", "POST"])
+add("/people/<int:staff_id>", "person", staff.edit_person, methods=["GET", "POST"])
+add("/people/<int:staff_id>/password", "reset_password", staff.reset_password, methods=["POST"])
+add("/people/<int:staff_id>/deactivate", "deactivate_person", staff.deactivate_person, methods=["POST"])
+add("/people/<int:staff_id>/activate", "activate_person", staff.activate_person, methods=["POST"])
 add("/audit", "audit_log", audit_log.list_events)
 add("/audit/export", "export_audit", audit_log.export_events)
 

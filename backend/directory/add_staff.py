@@ -5,51 +5,23 @@ A production line begins without staff, so this is how its first operator comes 
 
 import argparse
 import getpass
-import re
 import sys
 
-from sqlalchemy import select
-from sqlalchemy.orm import Session
-
 from backend.database import Database
-from backend.directory.models import Agency, Staff
+from backend.directory.passwords import refuse_weak
+from backend.directory.people import PersonContent, check
 from backend.directory.rules import RIGHTS
 from backend.directory.service import add_staff
+from backend.errors import Refused
 from backend.settings import SettingsRefused, load_settings
 
-SHORTEST_PASSWORD = 8
-"""NIST SP 800-63B (2017), 5.1.1.1."""
-LONGEST_PASSWORD = 200
-"""What the log-in page reads."""
-LONGEST_NAME = 60
 
-
-def problem_of(
-    session: Session, username: str, name: str, role: str, agency_code: str | None, telephone: str | None
-) -> str | None:
-    """Why this person can't be added, Chinese first, or None."""
-    for value in (username, name):
-        if not value.strip() or value != value.strip() or len(value) > LONGEST_NAME:
-            return f"用户名和姓名须为 1 到 {LONGEST_NAME} 个字，首尾无空格 / names have 1 to {LONGEST_NAME} characters"
-    if session.scalar(select(Staff.id).where(Staff.username == username)) is not None:
-        return f"用户名 {username} 已存在 / {username} is there already"
-    if role == "agency" and agency_code is None:
-        return "承办单位人员须用 --agency 指明单位 / the role agency needs --agency, its cases are those of one agency"
-    if agency_code is not None and session.get(Agency, agency_code) is None:
-        return f"没有单位 {agency_code} / no agency {agency_code}"
-    if telephone is not None and not re.fullmatch(r"\+[1-9]\d{5,14}|client:[\w.-]{1,50}", telephone):
-        return f"电话须写作 +86… 或 client:名字 / a telephone is +86… or client:name, not {telephone}"
-    return None
-
-
-def ask_password() -> str:
-    """Ask for the password twice. Raises ValueError for one that differs or has no good length."""
+def ask_password(username: str, name: str) -> str:
+    """Ask for the password twice. Raises Refused for one that differs or is no good."""
     password = getpass.getpass("密码 / password: ")
-    if not SHORTEST_PASSWORD <= len(password) <= LONGEST_PASSWORD:
-        limits = f"{SHORTEST_PASSWORD}–{LONGEST_PASSWORD}"
-        raise ValueError(f"密码须有 {limits} 个字符 / a password has {limits} characters")
+    refuse_weak(password, (username, name))
     if getpass.getpass("再输一次 / once more: ") != password:
-        raise ValueError("两次输入不同 / the two differ")
+        raise Refused("passwords_differ")
     return password
 
 
@@ -62,21 +34,22 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--agency", help="code of an agency, for the role agency")
     parser.add_argument("--telephone", help="where calls are put through: +86… or client:name")
     chosen = parser.parse_args(arguments)
-    person = (chosen.username, chosen.name or chosen.username, chosen.role, chosen.agency, chosen.telephone)
+    username, name = chosen.username, chosen.name or chosen.username
+    person = PersonContent(username, name, chosen.role, chosen.agency or "", chosen.telephone or "")
     try:
         database = Database(load_settings().database_url)
         with database.read() as session:
-            problem = problem_of(session, *person)
-        if problem:
-            raise ValueError(problem)
-        password = ask_password()  # outside a transaction: nobody waits for somebody who types
-        username, name, role, agency, telephone = person
+            check(session, person)
+        password = ask_password(username, name)  # outside a transaction: nobody waits for somebody who types
         with database.write() as session:
-            add_staff(session, username, password, role, name, agency, telephone)
-    except (ValueError, SettingsRefused) as refusal:
+            add_staff(session, username, password, chosen.role, name, chosen.agency, chosen.telephone)
+    except SettingsRefused as refusal:
         print(refusal, file=sys.stderr)
         return 1
-    print(f"已添加 {username}（{role}） / added {username} ({role})")
+    except Refused as refusal:
+        print(f"{refusal.sentence('zh')} / {refusal.sentence('en')}", file=sys.stderr)
+        return 1
+    print(f"已添加 {username}（{chosen.role}） / added {username} ({chosen.role})")
     return 0
 
 

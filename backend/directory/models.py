@@ -53,6 +53,8 @@ class Staff(Base):
     username: Mapped[str] = mapped_column(String(60), unique=True)
     name: Mapped[str] = mapped_column(String(60))
     password_hash: Mapped[str] = mapped_column(String(200))
+    one_time_until: Mapped[datetime | None] = mapped_column(UtcDateTime)  # the password is another's choice, good until
+    left_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # since when they may not log in; None: they may
     role: Mapped[str] = mapped_column(String(20))
     agency_code: Mapped[str | None] = mapped_column(ForeignKey("agencies.code"))
     telephone: Mapped[str | None] = mapped_column(String(60))  # where calls are put through: +86… or client:name

@@ -3,16 +3,13 @@
 from collections.abc import Mapping
 from datetime import date, datetime
 
-from argon2 import PasswordHasher
-from argon2.exceptions import InvalidHashError, VerifyMismatchError
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from backend.directory.models import Agency, Staff
+from backend.directory.passwords import hashed, matches
 from backend.directory.rules import PRESENCE_LASTS, RIGHTS
-
-PASSWORDS = PasswordHasher()  # Argon2id with RFC 9106's low-memory parameters, the library's default
-NOBODY = PASSWORDS.hash("nobody has this password")  # so that an unknown name takes as long as a wrong password
+from backend.errors import Refused
 
 
 def add_staff(
@@ -31,7 +28,7 @@ def add_staff(
         username=username,
         name=name,
         role=role,
-        password_hash=PASSWORDS.hash(password),
+        password_hash=hashed(password),
         agency_code=agency_code,
         telephone=telephone,
     )
@@ -40,13 +37,16 @@ def add_staff(
     return staff
 
 
-def log_in(session: Session, username: str, password: str) -> Staff | None:
-    """Return whose name and password these are, or None."""
+def log_in(session: Session, username: str, password: str, now: datetime) -> Staff:
+    """Whose name and password these are. Raises Refused; why it isn't for somebody who knows the password is told to them
+    alone."""
     staff = session.scalar(select(Staff).where(Staff.username == username))
-    try:
-        PASSWORDS.verify(staff.password_hash if staff else NOBODY, password)
-    except (VerifyMismatchError, InvalidHashError):
-        return None
+    if not matches(staff.password_hash if staff else None, password) or staff is None:
+        raise Refused("wrong_password", 401)
+    if staff.left_at is not None:
+        raise Refused("account_shut", 401)
+    if staff.one_time_until is not None and now > staff.one_time_until:
+        raise Refused("one_time_over", 401)
     return staff
 
 
