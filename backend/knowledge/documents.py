@@ -13,13 +13,13 @@ from dataclasses import dataclass
 
 import docx
 import openpyxl
-import pypdf
 from bs4 import BeautifulSoup
 from bs4.element import NavigableString, PageElement, PreformattedString, Tag
 from docx.document import Document as WordDocument
 from docx.table import Table, _Cell
 
 from backend.errors import Refused
+from backend.knowledge import pdf
 from backend.knowledge.cutting import Block, Heading, Paragraph, Row, mark_of
 
 FILE_BYTES = 20_000_000
@@ -27,8 +27,7 @@ UNPACKED_BYTES = 200_000_000
 """A file of 20 MB that unpacks to more is a bomb, or a table that is no document."""
 ARCHIVE_BYTES = 300_000_000
 ARCHIVE_FILES = 2000
-PAGES = 2000
-CHARACTERS = 2_000_000
+CHARACTERS = pdf.CHARACTERS
 SCANNED_BELOW = 10
 """Characters a page: a scan has none, or the numbers that a stamp program put on it."""
 
@@ -236,20 +235,9 @@ def read_xlsx(data: bytes) -> Content:
 
 def read_pdf(data: bytes) -> Content:
     """PDF: the lines of its pages, put together to paragraphs again."""
-    reader = pypdf.PdfReader(io.BytesIO(data))
-    if reader.is_encrypted and not reader.decrypt(""):
-        raise Refused("document_password")
-    if len(reader.pages) > PAGES:
-        raise Refused("document_too_large")
-    lines: list[str] = []
-    size = 0
-    for page in reader.pages:
-        found = [line for line in page.extract_text().splitlines() if not is_page_number(line)]
-        size += sum(len(line) for line in found)
-        if size > CHARACTERS:
-            raise Refused("document_too_large")
-        lines += found
-    if sum(len("".join(line.split())) for line in lines) < SCANNED_BELOW * len(reader.pages):
+    pages = pdf.pages_of(data)
+    lines = [line for page in pages for line in page if not is_page_number(line)]
+    if sum(len("".join(line.split())) for line in lines) < SCANNED_BELOW * len(pages):
         raise Refused("document_scanned")
     return Content("", [Paragraph(text) for text in joined(lines)])
 

@@ -61,6 +61,7 @@ class SpokenPassage:
     """A passage of a document with the attributes of an article, so that whoever gives answers treats both alike."""
 
     id: str
+    document_id: int
     question: str
     answer: str
     region: str
@@ -355,6 +356,7 @@ def spoken(passage: Any, document: Any) -> SpokenPassage:
     """The passage (a row) as an answer that cites its document (a row) and clause."""
     return SpokenPassage(
         id=f"passage:{passage.id}",
+        document_id=document.id,
         question=f"《{document.title}》{passage.clause}",
         answer=passage.text,
         region=document.region,
@@ -374,8 +376,7 @@ def spoken(passage: Any, document: Any) -> SpokenPassage:
 def entry(one: Answerable) -> Entry:
     """What the index knows of it. A passage is found by its document's title and its own text."""
     if isinstance(one, SpokenPassage):
-        title = str(one.sources[0]["title"])
-        return Entry(one.id, [title], [one.answer], document=f"{title} {one.sources[0]['url']}")
+        return Entry(one.id, [str(one.sources[0]["title"])], [one.answer], document=str(one.document_id))
     return Entry(
         one.id,
         [one.question, one.question_en, *one.variants],

@@ -34,6 +34,7 @@ class ListeningKnowledge(Knowledge):
 
 PASSAGE = SpokenPassage(
     id="passage:7",
+    document_id=3,
     question="《云川市居住证管理办法》第十二条",
     answer="居住证每年签注一次。",
     region="",

@@ -228,3 +228,12 @@ def test_vectors_of_another_length_under_the_same_name_are_not_compared(
         service.changed(session)
     assert first(database, knowledge, clock, "换了型号以后的问法") == ("answer", "heating-not-warm")
     assert "another model needs another name" in caplog.text
+
+
+def test_two_documents_of_one_title_are_two_documents() -> None:
+    source = {"title": "办事指南", "url": ""}
+    passages = [
+        service.SpokenPassage(f"passage:{number}", number, "《办事指南》", f"第{number}件", "", [source], None, None)
+        for number in (1, 2)
+    ]
+    assert len({service.entry(one).document for one in passages}) == 2
