@@ -20,6 +20,8 @@ class Case(Base):
         Index("ix_cases_state_step", "state", "step_due_at"),
         Index("ix_cases_agency_step", "agency_code", "step_due_at"),
         Index("ix_cases_responsible_step", "responsible_code", "step_due_at"),
+        Index("ix_cases_category", "category_code"),
+        Index("ix_cases_step_due", "step_due_at"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -76,7 +78,7 @@ class CaseEvent(Base):
     """One act on a case, kept for ever; the state can be recomputed from these rows."""
 
     __tablename__ = "case_events"
-    __table_args__ = (UniqueConstraint("case_id", "number"),)
+    __table_args__ = (UniqueConstraint("case_id", "number"), Index("ix_case_events_act", "act", "case_id"))
 
     id: Mapped[int] = mapped_column(primary_key=True)
     case_id: Mapped[int] = mapped_column(ForeignKey("cases.id"))

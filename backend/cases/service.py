@@ -418,14 +418,6 @@ def cases_of(agency_code: str) -> ColumnElement[bool]:
     )
 
 
-def newest_cases(session: Session, limit: int = 100, agency_code: str | None = None) -> list[Case]:
-    """The newest cases, all or those that one agency may see, for the console's list."""
-    query = select(Case).options(selectinload(Case.agency), selectinload(Case.category)).order_by(Case.id.desc())
-    if agency_code:
-        query = query.where(cases_of(agency_code))
-    return list(session.scalars(query.limit(limit)))
-
-
 def look_at_identity(session: Session, case: Case, staff: Staff, reason: str, now: datetime) -> str | None:
     """The citizen's telephone, and a row of who looked at it and why. An agency never learns who a confidential citizen is:
     Refused (403)."""

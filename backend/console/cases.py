@@ -41,30 +41,6 @@ def due_mark(case: Case, now: datetime) -> str:
 
 
 @allowed("cases")
-def list_cases() -> ResponseReturnValue:
-    """The newest cases; with ?number= the case of that number."""
-    wanted = request.args.get("number", "").strip()[:40]
-    refused: Refused | None = None
-    with parts().database.read() as session:
-        if wanted:
-            try:
-                case = find(session, me(), wanted)
-                return redirect(url_for("console.case", number=case.number))
-            except Refused as refusal:
-                refused = refusal
-        found = service.newest_cases(session, agency_code=me().agency_code if me().role == "agency" else None)
-    html = render_template(
-        "console/cases.html",
-        cases=found,
-        wanted=wanted,
-        refusal=refused.sentence(current_locale()) if refused else None,
-        now=parts().clock(),
-        due_mark=due_mark,
-    )
-    return html, refused.status if refused else 200
-
-
-@allowed("cases")
 def show_case(number: str) -> ResponseReturnValue:
     """Everything about one case, and what this person may do to it."""
     return page(number)

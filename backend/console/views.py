@@ -14,6 +14,7 @@ from backend.console import (
     agencies,
     announcements,
     audit_log,
+    case_list,
     cases,
     conversations,
     desk,
@@ -78,7 +79,7 @@ add("/softphone", "softphone", voice.show_softphone)
 add("/voice-token", "voice_token", voice.give_token)
 add("/conversations/<conversation_id>/case", "file_case", conversations.file_from, methods=["POST"])
 
-add("/cases", "cases", cases.list_cases)
+add("/cases", "cases", case_list.list_cases)
 add("/cases/<number>", "case", cases.show_case)
 add("/cases/<number>/acts/<act>", "act", cases.do_act, methods=["POST"])
 add("/supervision", "supervision", supervision.show_lists)
