@@ -18,8 +18,8 @@ KEPT_FOR = timedelta(minutes=10)
 
 
 class Change(Base):
-    """Something that changed: `turn` and `call` of a conversation, its `state` (the queue changed too), an `offer` to
-    one of the staff, their `presence`."""
+    """Something that changed: `turn`, `typing` and `call` of a conversation, its `state` (the queue changed too), an `offer`
+    to one of the staff, their `presence`."""
 
     __tablename__ = "changes"
 

@@ -96,7 +96,7 @@ def topics_of(change: Change, stream: Stream) -> set[str]:
         topics |= {"mine", change.kind} if change.kind in ("offer", "presence") else {"mine"}
     if change.kind in ("state", "offer"):
         topics.add("queue")
-    if stream.floor and change.kind != "turn":
+    if stream.floor and change.kind not in ("turn", "typing"):
         topics.add("floor")
     return topics
 

@@ -1,6 +1,7 @@
 """The shapes of the JSON API, from which its OpenAPI description is made."""
 
 from flask_smorest import Api
+from flask_smorest.fields import Upload
 from marshmallow import Schema, fields, validate
 
 from backend.conversations.rules import MESSAGE_LIMIT
@@ -49,6 +50,14 @@ class ConversationIn(Schema):
     """How a chat begins."""
 
     locale = fields.String(load_default="zh", validate=validate.OneOf(["zh", "en"]))
+    leaving = fields.String(
+        load_default=None,
+        allow_none=True,
+        validate=validate.Length(max=40),
+        metadata={
+            "description": "the chat that the citizen leaves for this one, whose token is in the header; it ends"
+        },
+    )
 
 
 class ConversationOut(Schema):
@@ -64,6 +73,25 @@ class MessageIn(Schema):
 
     text = fields.String(required=True, validate=validate.Length(max=MESSAGE_LIMIT * 2))
     key = fields.String(load_default=None, allow_none=True, validate=validate.Length(min=1, max=60))
+
+
+class PhotoIn(Schema):
+    """A photo: JPEG, PNG, GIF or WebP of at most 10 MB."""
+
+    photo = Upload(required=True)
+
+
+class PhotoKeyIn(Schema):
+    """The page's own name for the photo: sent twice, it counts once."""
+
+    key = fields.String(load_default=None, allow_none=True, validate=validate.Length(min=1, max=60))
+
+
+class PhotoOut(Schema):
+    """A photo that was sent; the address is good for a day."""
+
+    name = fields.String(required=True)
+    url = fields.String(required=True)
 
 
 class MessageOut(Schema):
@@ -82,6 +110,7 @@ class TurnOut(Schema):
     choices = fields.List(fields.Nested(ChoiceOut), required=True)
     sources = fields.List(fields.Nested(SourceOut), required=True)
     act = fields.String(required=True)
+    photos = fields.List(fields.Nested(PhotoOut), required=True)
     said_at = fields.DateTime(required=True)
 
 
@@ -97,6 +126,10 @@ class TurnsOut(Schema):
     turns = fields.List(fields.Nested(TurnOut), required=True)
     state = fields.String(required=True)
     position = fields.Integer(allow_none=True, required=True)
+    minutes = fields.Integer(
+        allow_none=True, required=True, metadata={"description": "expected wait, where one can be foretold"}
+    )
+    typing = fields.Boolean(required=True, metadata={"description": "the operator is typing"})
 
 
 class AnswerIn(Schema):

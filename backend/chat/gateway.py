@@ -1,16 +1,21 @@
 """The chat channel: begins a conversation, passes messages to the one record and the one bot, and keeps what was said
 when the bot is down."""
 
+import contextlib
 import secrets
+from collections import defaultdict
 from dataclasses import dataclass
 
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
+from backend.attachments import File, accept, attachments_of, keep, link_part
 from backend.cases import service as cases
 from backend.cases.models import Case
 from backend.cases.service import Actor, Filing
 from backend.conversations import service
 from backend.conversations.service import PHRASES, TurnTaken
+from backend.errors import Refused
 from backend.parts import Parts
 from bot import say
 from bot.client import BotUnavailable, Reply
@@ -25,10 +30,22 @@ class Started:
     replies: list[Reply]
 
 
-def begin(parts: Parts, locale: str) -> Started:
-    """Begin a chat with the greeting; the bot is not needed for that."""
+@dataclass(frozen=True)
+class Photo:
+    """A photo as a page shows it: its name, and an address for who may see the page now."""
+
+    name: str
+    url: str
+
+
+def begin(parts: Parts, locale: str, leaving: tuple[str, str] | None = None) -> Started:
+    """Begin a chat with the greeting; the bot is not needed for that. `leaving` (id, secret) is the chat that the citizen
+    leaves for this one: it ends, so that nobody stands in the queue twice."""
     greeting = Reply.from_json(say.greet(locale))
     with parts.database.write() as session:
+        if leaving:
+            with contextlib.suppress(Refused):  # one that isn't theirs, or is gone, keeps nobody from beginning
+                service.leave(session, service.get_conversation(session, *leaving), parts.clock())
         conversation, token = service.open_conversation(session, "chat", locale, parts.clock())
         service.record_reply(session, conversation, greeting, parts.clock())
         return Started(conversation.id, token, [greeting])
@@ -73,3 +90,45 @@ def keep_for_staff(parts: Parts, conversation_id: str) -> TurnTaken:
         reply = Reply(phrase.text, phrase.speech, act="filed", facts={"number": filed.number})
         service.record_reply(session, conversation, reply, parts.clock())
         return TurnTaken([reply], conversation.state)
+
+
+def receive_photo(
+    parts: Parts, conversation_id: str, token: str, content: bytes, name: str, key: str | None
+) -> TurnTaken:
+    """Take a photo of the chat page. Raises Refused for a wrong token and what is no picture."""
+    with parts.database.read() as session:
+        service.get_conversation(session, conversation_id, token)
+    return keep_photo(parts, conversation_id, accept(content, name, pictures_only=True), key or secrets.token_hex(8))
+
+
+def keep_photo(parts: Parts, conversation_id: str, file: File, key: str) -> TurnTaken:
+    """Put a photo into the conversation, and to the case that has come of it. A message whose key was seen before, and a
+    photo that is there already, change nothing. Raises Refused for closed conversations and too many photos."""
+    now = parts.clock()
+    with parts.database.write() as session:
+        conversation = service.get_conversation(session, conversation_id)
+        if service.said_before(session, conversation_id, key):
+            return TurnTaken([], conversation.state)
+        if conversation.state == "closed":
+            raise Refused("conversation_closed", 409)
+        query = select(Case).where(Case.conversation_id == conversation_id).order_by(Case.id.desc()).limit(1)
+        case = session.scalar(query)
+        kept = keep(session, file, now, conversation_id=conversation_id)
+        if kept.turn_id is not None:
+            return TurnTaken([], conversation.state)
+        said = PHRASES.say("photo", conversation.locale).text
+        kept.turn_id = service.record(session, conversation, "citizen", said, now, message_key=key).id
+        kept.case_id = case.id if case else None
+        if conversation.state == "bot":
+            phrase, facts = ("photo_added", {"number": case.number}) if case else ("photo_kept", {})
+            service.tell(session, conversation, phrase, now, **facts)
+        return TurnTaken([], conversation.state)
+
+
+def photos_of(parts: Parts, session: Session, conversation_id: str) -> dict[int, list[Photo]]:
+    """The photos of a conversation by the id of the turn they came with."""
+    found: dict[int, list[Photo]] = defaultdict(list)
+    for one in attachments_of(session, conversation_id=conversation_id):
+        if one.is_picture and one.turn_id is not None:
+            found[one.turn_id].append(Photo(one.name, f"/files/{link_part(parts.settings.secret_key, one.id)}"))
+    return found

@@ -9,6 +9,7 @@ from flask_babel import gettext
 from sqlalchemy import select
 from werkzeug.wrappers import Response as BaseResponse
 
+from backend.attachments import as_response, read_link, with_content
 from backend.cases import links
 from backend.cases import service as cases
 from backend.cases.models import Case
@@ -99,6 +100,15 @@ def page() -> str:
 def widget() -> Response:
     """The chat as one script tag for the city's own sites."""
     return send_from_directory(str(blueprint.static_folder), "widget.js", max_age=3600)
+
+
+@blueprint.get("/files/<token>")
+def file(token: str) -> Response:
+    """A file, by the link that a page made for who may see it."""
+    shared = parts()
+    attachment_id = read_link(shared.settings.secret_key, token)
+    with shared.database.read() as session:
+        return as_response(with_content(session, attachment_id))
 
 
 @blueprint.route("/cases", methods=["GET", "POST"])
@@ -253,7 +263,13 @@ def page_words() -> dict[str, object]:
             "operator": gettext("人工正在为您服务"),
             "closed": gettext("本次服务已结束"),
         },
-        "queue": gettext("您排在第 {position} 位，请稍候。可以继续补充情况，工作人员都能看到。"),
+        "queue": gettext("您排在第 {position} 位，请稍候。"),
+        "wait": gettext("预计还要等 {minutes} 分钟。"),
+        "meanwhile": gettext("可以继续补充情况，工作人员都能看到。"),
+        "photo_sending": gettext("正在发送照片 {name}"),
+        "photo_alt": gettext("您发来的照片 {name}"),
+        "voice": gettext("语音输入"),
+        "voice_stop": gettext("停止语音输入"),
         "examples_title": gettext("大家常问"),
         "sources": gettext("依据"),
         "case_number": gettext("工单号"),

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from backend.cases.models import Case
 from backend.cases.service import Actor, Filing, contact_number, file_case
+from backend.chat.gateway import photos_of
 from backend.console.desk import note_presence
 from backend.console.forms import field
 from backend.console.log_in import Person, allowed, me
@@ -69,7 +70,7 @@ def show_news(conversation_id: str) -> ResponseReturnValue:
     with parts().database.read() as session:
         found = service.get_conversation(session, conversation_id)
         fresh = service.turns_after(session, conversation_id, after)
-        if not fresh and shown == stand(found):
+        if not fresh and shown == stand(found) and not service.is_typing(found.citizen_typing_at, parts().clock()):
             return "", 204
         was_mine = shown.startswith(f"operator-{me().id}-") or shown == f"operator-{me().id}"
         if holds(me(), found) and not was_mine:
@@ -140,7 +141,7 @@ def say(conversation_id: str) -> ResponseReturnValue:
         with parts().database.write() as session:
             found = service.get_conversation(session, conversation_id)
             staff = session.get_one(Staff, me().id)
-            service.operator_says(session, found, staff, field("text"), parts().clock())
+            service.operator_says(session, found, staff, field("text"), parts().clock(), field("key")[:60])
     except Refused as refused:
         if by_script:
             return refused.sentence(current_locale()), refused.status
@@ -148,6 +149,15 @@ def say(conversation_id: str) -> ResponseReturnValue:
     if by_script:
         return "", 204
     return redirect(url_for("console.conversation", conversation_id=conversation_id))
+
+
+@allowed("conversations")
+def note_typing(conversation_id: str) -> ResponseReturnValue:
+    """The operator is typing; the citizen's page shows it for some seconds."""
+    with parts().database.write() as session:
+        found = service.get_conversation(session, conversation_id)
+        service.operator_types(session, found, session.get_one(Staff, me().id), parts().clock())
+    return "", 204
 
 
 @allowed("conversations")
@@ -282,6 +292,8 @@ def common(session: Session, found: Conversation, said: Sequence[Turn]) -> dict[
         "stand": stand(found),
         "calls": calls(session, found, me(), parts().clock()),
         "filing": may_file(me(), found),
+        "photos": photos_of(parts(), session, found.id),
+        "typing": service.is_typing(found.citizen_typing_at, parts().clock()),
         "me": me(),
         "now": parts().clock(),
     }

@@ -29,6 +29,8 @@ ROLES = {
 CHANNELS = {
     "chat": lazy_gettext("网上"),
     "phone": lazy_gettext("电话"),
+    "wechat": lazy_gettext("微信"),
+    "sms": lazy_gettext("短信"),
     "operator": lazy_gettext("坐席登记"),
     "api": lazy_gettext("接口"),
     "open311": "Open311",

@@ -26,6 +26,10 @@ class Conversation(Base):
         String(20)
     )  # on the phone: the number called (directory/legacy.written)
     token_hash: Mapped[str | None] = mapped_column(String(64))  # of the secret that a chat page holds
+    peer: Mapped[str | None] = mapped_column(String(64), index=True)  # in WeChat the openid, in SMS the number (E.164)
+    citizen_typing_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # None: has just said it
+    operator_typing_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    idle_asked_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # when a silent citizen was asked (idle.py)
     failures: Mapped[int] = mapped_column(default=0)  # questions in a row that the bot did not settle
     operator_id: Mapped[int | None] = mapped_column(ForeignKey("staff.id"))
     language: Mapped[str] = mapped_column(String(5), default="zh", server_default="zh")  # spoken: zh, yue, en

@@ -48,6 +48,9 @@ ANSWER_LASTS = timedelta(seconds=12)
 the 15 s after which Twilio gives a webhook up."""
 
 
+TYPING_LASTS = timedelta(seconds=6)
+"""Who is typing says so every 3 seconds at most; after so long without it they have stopped."""
+
 LATELY = timedelta(hours=8)
 MOST_HANDLED = 50
 """The wait is foretold from so many conversations that operators have ended lately, at most."""
@@ -122,6 +125,10 @@ def record(
         said_at=now,
     )
     session.add(turn)
+    if speaker == "citizen":
+        conversation.citizen_typing_at = None
+    elif speaker == "operator":
+        conversation.operator_typing_at = None
     session.flush()
     changes.note(session, "turn", now, conversation.id, conversation.operator_id)
     return turn
@@ -420,15 +427,39 @@ def take(session: Session, conversation: Conversation, staff: Staff, now: dateti
     tell(session, conversation, "taken", now, name=staff.name)
 
 
-def operator_says(session: Session, conversation: Conversation, staff: Staff, text: str, now: datetime) -> Turn:
-    """The operator who holds the conversation says something. Raises Refused for anybody else and empty text."""
+def operator_says(
+    session: Session, conversation: Conversation, staff: Staff, text: str, now: datetime, key: str = ""
+) -> Turn:
+    """The operator who holds the conversation says something; what comes again with the same `key`, because the reply to it
+    was lost, is said once. Raises Refused for anybody else and empty text."""
+    message_key = f"operator:{key}" if key else None
+    if message_key and (said := said_before(session, conversation.id, message_key)):
+        return said
     require_holder(conversation, staff)
     text = text.strip()
     if not text:
         raise Refused("empty_message")
     if len(text) > MESSAGE_LIMIT:
         raise Refused("long_message", limit=MESSAGE_LIMIT)
-    return record(session, conversation, "operator", text, now, staff=staff)
+    return record(session, conversation, "operator", text, now, message_key=message_key, staff=staff)
+
+
+def citizen_types(session: Session, conversation: Conversation, now: datetime) -> None:
+    """The citizen is typing; whoever looks at the conversation in the console sees it."""
+    if conversation.state in ("waiting", "operator"):
+        conversation.citizen_typing_at = now
+        changes.note(session, "typing", now, conversation.id)
+
+
+def operator_types(session: Session, conversation: Conversation, staff: Staff, now: datetime) -> None:
+    """The operator who holds the conversation is typing. Raises Refused for anybody else."""
+    require_holder(conversation, staff)
+    conversation.operator_typing_at = now
+
+
+def is_typing(since: datetime | None, now: datetime) -> bool:
+    """Whether somebody who was typing at `since` still is."""
+    return since is not None and now - since < TYPING_LASTS
 
 
 def hand_back(session: Session, conversation: Conversation, staff: Staff, now: datetime) -> None:
@@ -446,6 +477,13 @@ def close(session: Session, conversation: Conversation, now: datetime, staff: St
         require_holder(conversation, staff)
     tell(session, conversation, "closed", now)
     move(session, conversation, "close", now)
+
+
+def leave(session: Session, conversation: Conversation, now: datetime) -> None:
+    """The citizen has begun another conversation: this one ends, in the queue too, and its operator is told why."""
+    if conversation.state != "closed":
+        tell(session, conversation, "left", now)
+        move(session, conversation, "close", now)
 
 
 def tell(session: Session, conversation: Conversation, key: str, now: datetime, **facts: object) -> None:

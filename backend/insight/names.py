@@ -12,6 +12,8 @@ from backend.directory.models import Agency, Category
 CHANNELS: Final = {
     "phone": ("电话", "Telephone"),
     "chat": ("网上", "Web chat"),
+    "wechat": ("微信", "WeChat"),
+    "sms": ("短信", "Text messages"),
     "operator": ("坐席登记", "Operator"),
     "api": ("接口", "Interface"),
     "open311": ("Open311", "Open311"),

@@ -5,8 +5,8 @@
 const page = document.getElementById("chat");
 const words = JSON.parse(document.getElementById("words").textContent);
 const parts = Object.fromEntries(
-  ["again", "ask", "down", "ended", "form", "language", "large", "leave", "left", "outbox", "person", "queue", "restart",
-    "said", "shortcuts", "status", "stay", "text", "trouble", "turns", "typing"].map((id) => [id, document.getElementById(id)]),
+  ["again", "ask", "down", "ended", "file", "form", "language", "large", "leave", "left", "outbox", "person", "photo", "queue",
+    "restart", "said", "shortcuts", "status", "stay", "text", "trouble", "turns", "typing", "voice"].map((id) => [id, document.getElementById(id)]),
 );
 const LOCALE = page.dataset.locale;
 const OTHER_LOCALE = LOCALE === "en" ? "zh" : "en";
@@ -15,6 +15,8 @@ const WATCHFUL = 2000; // milliseconds between two looks while a person may be w
 const RELAXED = 10000; // … while only the bot could say something, which it does at once
 const AGAIN = 3000; // … while the line can't be reached
 const PATIENCE = 30000; // milliseconds after which a request counts as lost
+const PHOTO_PATIENCE = 180000; // … with a photo, on a slow line
+const TYPING_EVERY = 3000; // milliseconds between two notes that the citizen is typing; each counts for 6 s
 const EMERGENCY_NUMBERS = ["110", "119", "120", "12356"];
 const COUNT_FROM = 200; // characters left from which on they are counted
 
@@ -26,7 +28,9 @@ let timer = 0;
 let looking = Promise.resolve();
 let delivering = false;
 let following = true; // whether the end of what was said is in view, and is to stay there
-let outbox = []; // what was said and isn't on the record yet: {text, key, item, stage: waiting | sending | sent | failed}
+let outbox = []; // what was said and isn't on the record yet: {text, photo, key, item, stage: waiting | sending | sent | failed}
+let operatorTypes = false;
+let toldTyping = 0; // when the operator was last told that the citizen is typing
 
 // ---- what this tab remembers: one conversation for each language ----
 
@@ -66,19 +70,21 @@ function remember() {
 
 // ---- the API ----
 
-async function call(path, body) {
-  const headers = { "Content-Type": "application/json", "X-Locale": LOCALE };
-  if (conversation) headers["X-Conversation-Token"] = conversation.token;
+async function call(path, body, token = conversation?.token) {
+  const form = body instanceof FormData;
+  const headers = { "X-Locale": LOCALE };
+  if (!form) headers["Content-Type"] = "application/json"; // a form's has its boundary, which the browser adds
+  if (token) headers["X-Conversation-Token"] = token;
   const patience = new AbortController();
-  const alarm = setTimeout(() => patience.abort(), PATIENCE);
+  const alarm = setTimeout(() => patience.abort(), form ? PHOTO_PATIENCE : PATIENCE);
   try {
     const response = await fetch(`/api/v1/conversations${path}`, {
       method: body ? "POST" : "GET",
-      body: body && JSON.stringify(body),
+      body: form ? body : body && JSON.stringify(body),
       headers,
       signal: patience.signal,
     });
-    const answer = await response.json();
+    const answer = response.status === 204 ? null : await response.json();
     if (!response.ok) throw Object.assign(new Error(answer.message), { status: response.status, told: answer.message });
     return answer;
   } finally {
@@ -86,22 +92,24 @@ async function call(path, body) {
   }
 }
 
-async function begin() {
+async function begin(left = null) {
   try {
-    const { id, token } = await call("", { locale: LOCALE });
+    const { id, token } = await call("", { locale: LOCALE, leaving: left?.id }, left?.token);
     conversation = { id, token, locale: LOCALE, state: "bot" };
     remember();
     await look();
   } catch {
     showTrouble(true);
-    timer = setTimeout(begin, AGAIN);
+    timer = setTimeout(begin, AGAIN, left);
   }
 }
 
 function startOver() {
   clearTimeout(timer);
-  if (conversation) tab.removeItem(slot(conversation.locale));
+  const left = conversation; // ended by the server, so that nobody stands in the queue twice
+  if (left) tab.removeItem(slot(left.locale));
   conversation = null;
+  operatorTypes = false;
   lastNumber = 0;
   lastSpeaker = "";
   outbox = [];
@@ -109,7 +117,7 @@ function startOver() {
   parts.outbox.replaceChildren();
   showState("bot", null);
   parts.text.focus();
-  return begin();
+  return begin(left);
 }
 
 function look() {
@@ -126,10 +134,12 @@ async function lookNow() {
   try {
     const seen = await call(`/${asked.id}/turns?after=${lastNumber}`);
     if (asked !== conversation) return;
-    showState(seen.state, seen.position); // first, as it changes how much room there is for what was said
+    operatorTypes = seen.typing && seen.state === "operator";
+    showState(seen.state, seen.position, seen.minutes); // first, as it changes how much room there is for what was said
     showTrouble(false);
     drawAll(seen.turns);
     sent.forEach(drop);
+    showTyping();
     if (seen.state !== "bot") pause = WATCHFUL;
     deliver();
   } catch (error) {
@@ -147,11 +157,29 @@ async function lookNow() {
 
 // ---- saying something ----
 
-function say(text) {
-  const message = { text, key: newKey(), stage: "waiting", item: drawOutgoing(text) };
+function say(text, photo = null) {
+  const message = { text, photo, key: newKey(), stage: "waiting", item: drawOutgoing(text) };
   outbox.push(message);
   scrollDown();
   deliver();
+}
+
+function sendPhotos(files) {
+  for (const file of files) say(words.photo_sending.replace("{name}", file.name), file);
+}
+
+function photoForm(message) {
+  const form = new FormData();
+  form.append("photo", message.photo);
+  form.append("key", message.key);
+  return form;
+}
+
+function tellTyping() {
+  const now = performance.now();
+  if (!conversation || !withPerson(conversation) || !parts.text.value.trim() || now - toldTyping < TYPING_EVERY) return;
+  toldTyping = now;
+  call(`/${conversation.id}/typing`, {}).catch(() => {}); // nothing is lost without it
 }
 
 function newKey() {
@@ -172,7 +200,8 @@ async function post(message) {
   message.stage = "sending";
   showSending();
   try {
-    await call(`/${asked.id}/messages`, { text: message.text, key: message.key });
+    if (message.photo) await call(`/${asked.id}/photos`, photoForm(message));
+    else await call(`/${asked.id}/messages`, { text: message.text, key: message.key });
     message.stage = "sent";
   } catch (error) {
     message.stage = "failed";
@@ -244,7 +273,7 @@ function drawAll(turns) {
 function draw(turn) {
   lastNumber = turn.number;
   if (turn.speaker === "citizen") {
-    const arrived = outbox.find((message) => message.text === turn.text);
+    const arrived = outbox.find((message) => (turn.photos.length ? message.photo : message.text === turn.text));
     if (arrived) drop(arrived);
   }
   for (const past of parts.turns.querySelectorAll(".choices")) past.remove();
@@ -262,6 +291,7 @@ function turnItem(turn) {
   const bubble = element("div", "bubble");
   if (turn.act === "danger") fillDanger(bubble, turn);
   else if (turn.act === "filed") fillFiled(bubble, turn);
+  else if (turn.photos.length) fillPhotos(bubble, turn);
   else bubble.append(element("p", "words", turn.text));
   if (turn.sources.length) bubble.append(sourceList(turn.sources));
   item.append(bubble);
@@ -305,6 +335,19 @@ function fillFiled(bubble, turn) {
   if (number) {
     const link = anchor("case-link", words.case_link, `/cases/${number}?lang=${LOCALE}`);
     link.dataset.testid = "case-link";
+    bubble.append(link);
+  }
+}
+
+function fillPhotos(bubble, turn) {
+  bubble.classList.add("photos");
+  for (const { name, url } of turn.photos) {
+    const link = anchor("", "", url);
+    const picture = element("img");
+    Object.assign(picture, { src: url, alt: words.photo_alt.replace("{name}", name) });
+    picture.dataset.testid = "photo";
+    picture.addEventListener("load", () => following && scrollDown());
+    link.append(picture);
     bubble.append(link);
   }
 }
@@ -357,16 +400,27 @@ function drawOutgoing(text) {
 function showSending() {
   const sending = outbox.some((message) => message.stage !== "failed");
   page.classList.toggle("sending", sending || delivering);
-  parts.typing.hidden = !(delivering && state === "bot");
-  if (!parts.typing.hidden) scrollDown();
+  showTyping();
 }
 
-function showState(now, position) {
+function showTyping() {
+  const shown = (delivering && state === "bot") || operatorTypes;
+  if (shown === !parts.typing.hidden) return;
+  parts.typing.hidden = !shown;
+  if (shown && following) scrollDown();
+}
+
+function queueWords(position, minutes) {
+  const place = words.queue.replace("{position}", position);
+  return [place, minutes ? words.wait.replace("{minutes}", minutes) : "", words.meanwhile].filter(Boolean).join(" ");
+}
+
+function showState(now, position, minutes) {
   state = now;
   page.dataset.state = now;
   parts.status.textContent = words.states[now];
   parts.queue.hidden = now !== "waiting";
-  parts.queue.textContent = now === "waiting" ? words.queue.replace("{position}", position) : "";
+  parts.queue.textContent = now === "waiting" ? queueWords(position, minutes) : "";
   parts.ended.hidden = now !== "closed";
   parts.form.hidden = parts.shortcuts.hidden = now === "closed";
   parts.person.disabled = now !== "bot";
@@ -394,6 +448,46 @@ function showFrom(item) {
   parts.said.scrollTop += item.getBoundingClientRect().top - parts.said.getBoundingClientRect().top - 12;
 }
 
+// ---- speaking instead of typing, where the browser can put speech into words ----
+
+const Recognition = window.SpeechRecognition || window.webkitSpeechRecognition;
+let listening = null;
+
+function listen() {
+  if (listening) {
+    listening.stop();
+    return;
+  }
+  const before = parts.text.value;
+  listening = new Recognition();
+  listening.lang = LOCALE === "en" ? "en-US" : "zh-CN";
+  listening.interimResults = true;
+  listening.addEventListener("result", (event) => {
+    const heard = Array.from(event.results, (result) => result[0].transcript).join("");
+    parts.text.value = (before + heard).slice(0, parts.text.maxLength); // to be read over, corrected and sent
+    fieldChanged();
+    tellTyping();
+  });
+  listening.addEventListener("error", (event) => {
+    if (["not-allowed", "service-not-allowed", "audio-capture"].includes(event.error)) parts.voice.hidden = true;
+  });
+  listening.addEventListener("end", () => showListening(false));
+  showListening(true);
+  try {
+    listening.start();
+  } catch {
+    showListening(false);
+  }
+}
+
+function showListening(now) {
+  if (!now) listening = null;
+  parts.voice.setAttribute("aria-pressed", String(now));
+  parts.voice.title = now ? words.voice_stop : words.voice;
+  parts.voice.setAttribute("aria-label", parts.voice.title);
+  if (!now) parts.text.focus();
+}
+
 // ---- the field and the buttons ----
 
 function fieldChanged() {
@@ -406,6 +500,7 @@ function fieldChanged() {
 function sendField() {
   const text = parts.text.value.trim();
   if (!text) return;
+  listening?.abort();
   parts.text.value = "";
   fieldChanged();
   say(text);
@@ -432,6 +527,20 @@ parts.form.addEventListener("submit", (event) => {
   sendField();
 });
 parts.text.addEventListener("input", fieldChanged);
+parts.text.addEventListener("input", tellTyping);
+parts.text.addEventListener("paste", (event) => {
+  const pictures = [...event.clipboardData.files].filter((file) => file.type.startsWith("image/"));
+  if (!pictures.length) return;
+  event.preventDefault();
+  sendPhotos(pictures);
+});
+parts.photo.addEventListener("click", () => parts.file.click());
+parts.file.addEventListener("change", () => {
+  sendPhotos(parts.file.files);
+  parts.file.value = ""; // so that the same one can be chosen again
+});
+parts.voice.hidden = !Recognition;
+parts.voice.addEventListener("click", listen);
 parts.text.addEventListener("keydown", (event) => {
   const composing = event.isComposing || event.keyCode === 229; // Enter that ends a word of a Chinese keyboard
   if (event.key !== "Enter" || event.shiftKey || composing) return;
@@ -457,6 +566,7 @@ window.addEventListener("online", look);
 if (window.visualViewport) window.visualViewport.addEventListener("resize", fitToKeyboard);
 if (FRAMED) {
   document.documentElement.classList.add("framed");
+  window.parent.postMessage("line-chat:ready", "*");
   document.addEventListener("keydown", (event) => {
     if (event.key === "Escape" && !parts.ask.open) window.parent.postMessage("line-chat:close", "*");
   });

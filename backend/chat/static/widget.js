@@ -1,15 +1,19 @@
 // The chat on the city's own sites: <script src="https://…/widget.js" data-lang="zh" async></script>
-// A button in the corner opens /chat in a panel. Nothing is loaded before that, and the site's styles and the panel's
-// don't reach each other.
+// A button in the corner opens /chat in a panel. Nothing is loaded before that, the site's styles and the panel's don't
+// reach each other, and no global name is taken. A panel that was open is open again on the site's next page.
 (() => {
   "use strict";
   const script = document.currentScript || document.querySelector('script[src*="/widget.js"]');
   const origin = new URL(script.src, location.href).origin;
   const lang = script.dataset.lang === "en" ? "en" : "zh";
   const words = {
-    zh: { open: "12345 在线服务", close: "关闭", title: "12345 政务服务热线在线对话" },
-    en: { open: "Ask 12345", close: "Close", title: "Chat with the 12345 civic line" },
+    zh: { open: "12345 在线服务", close: "关闭", title: "12345 政务服务热线在线对话",
+      down: "在线服务暂时连不上。急事请直接拨打 12345，或稍后再试。", call: "拨打 12345", again: "再试一次" },
+    en: { open: "Ask 12345", close: "Close", title: "Chat with the 12345 civic line",
+      down: "The chat can't be reached just now. Please call 12345, or try again later.", call: "Call 12345", again: "Try again" },
   }[lang];
+  const PATIENCE = 15000; // milliseconds in which the chat page must have said that it is there
+  const KEPT = "line-chat-open"; // in the site's session storage, for this tab
 
   const STYLE = `
     :host { all: initial; }
@@ -27,6 +31,13 @@
       font: 600 15px/1.2 system-ui, "PingFang SC", "Microsoft YaHei", sans-serif; }
     .close { display: grid; place-items: center; width: 44px; height: 44px; border-radius: 12px; background: none; color: #fff; }
     .close:hover { background: rgb(255 255 255 / 15%); }
+    .down { flex: 1; display: grid; place-content: center; gap: 16px; padding: 32px; background: #fff; color: #16202b; text-align: center;
+      font: 16px/1.6 system-ui, "PingFang SC", "Microsoft YaHei", sans-serif; }
+    .down p { margin: 0; }
+    .down a, .down button { display: block; padding: 12px 20px; border: 1.5px solid #0b5cad; border-radius: 12px; background: #fff; color: #0b5cad;
+      font: inherit; font-weight: 600; text-decoration: none; }
+    .down a { background: #0b5cad; color: #fff; }
+    .down button:focus-visible, .down a:focus-visible { outline: 3px solid #0b5cad; outline-offset: 2px; box-shadow: none; }
     iframe { flex: 1; width: 100%; border: 0; background: #fff; }
     [hidden] { display: none; }
     @media (max-width: 520px) {
@@ -50,12 +61,29 @@
     return drawing;
   }
 
+  function dress(root) {
+    try {
+      const style = new CSSStyleSheet(); // not a <style>, which the site's own policy may forbid
+      style.replaceSync(STYLE);
+      root.adoptedStyleSheets = [style];
+    } catch { // Safari before 16.4
+      root.append(element("style", { textContent: STYLE }));
+    }
+  }
+
+  function kept(value) {
+    try { // a browser may forbid it
+      if (value === undefined) return sessionStorage.getItem(KEPT) === "yes";
+      if (value) sessionStorage.setItem(KEPT, "yes");
+      else sessionStorage.removeItem(KEPT);
+    } catch { /* then the panel is closed on the next page */ }
+    return false;
+  }
+
   function build() {
     const host = document.createElement("div");
     const root = host.attachShadow({ mode: "open" });
-    const style = new CSSStyleSheet(); // not a <style>, which the site's own policy may forbid
-    style.replaceSync(STYLE);
-    root.adoptedStyleSheets = [style];
+    dress(root);
 
     const open = element("button", { className: "open", type: "button" }, [
       icon("M5 5h14a2 2 0 0 1 2 2v8a2 2 0 0 1-2 2h-7l-5 4v-4H5a2 2 0 0 1-2-2V7a2 2 0 0 1 2-2z"),
@@ -64,22 +92,38 @@
     const close = element("button", { className: "close", type: "button" }, [icon("M6 6l12 12M18 6L6 18")]);
     const bar = element("div", { className: "bar" }, [element("span", { textContent: words.open }), close]);
     const panel = element("div", { className: "panel", hidden: true }, [bar]);
-    const frame = element("iframe", { title: words.title });
+    const frame = element("iframe", { title: words.title, allow: "microphone" });
+    const again = element("button", { type: "button", textContent: words.again });
+    const call = element("a", { href: "tel:12345", textContent: words.call });
+    const down = element("div", { className: "down", hidden: true }, [element("p", { textContent: words.down }), call, again]);
+    let alarm = 0;
     open.setAttribute("aria-haspopup", "dialog");
     open.setAttribute("aria-expanded", "false");
     close.setAttribute("aria-label", words.close);
     panel.setAttribute("role", "dialog");
     panel.setAttribute("aria-label", words.title);
 
-    function show(shown) {
-      if (shown && !frame.isConnected) {
-        frame.src = `${origin}/chat?lang=${lang}`;
-        panel.append(frame);
-      }
+    function load() {
+      frame.src = `${origin}/chat?lang=${lang}`;
+      panel.append(frame, down);
+      tellDown(false);
+      alarm = setTimeout(tellDown, PATIENCE, true); // a frame that could not be loaded tells nobody so
+    }
+
+    function tellDown(isDown) {
+      clearTimeout(alarm);
+      down.hidden = !isDown;
+      frame.hidden = isDown;
+      if (isDown) down.setAttribute("role", "alert");
+    }
+
+    function show(shown, focus = true) {
+      if (shown && !frame.isConnected) load();
       panel.hidden = !shown;
       open.hidden = shown;
       open.setAttribute("aria-expanded", String(shown));
-      (shown ? frame : open).focus();
+      kept(shown);
+      if (focus) (shown ? frame : open).focus();
     }
 
     function hide() {
@@ -93,9 +137,12 @@
       // Escape inside the frame isn't seen out here; the chat page tells of it.
       const ours = event.origin === origin && event.source === frame.contentWindow;
       if (ours && event.data === "line-chat:close") hide();
+      if (ours && event.data === "line-chat:ready") tellDown(false);
     });
+    again.addEventListener("click", load);
     root.append(open, panel);
     document.body.append(host);
+    if (kept()) show(true, false); // without taking the focus from the page
   }
 
   if (document.body) build();

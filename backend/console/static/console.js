@@ -66,11 +66,14 @@ tellQueue();
 
 // What is sent is what stood in the box at that moment: the words go into an outbox, and from there one by one, in order.
 // Those that don't arrive come back into the box.
-const outbox = [];
+const outbox = []; // {text, key}: what comes again with the same key, because the reply was lost, is said once
+let undelivered = null; // what came back into the box
 let sending = false;
 
+const newKey = () => Array.from(crypto.getRandomValues(new Uint32Array(4)), (number) => number.toString(36)).join("-");
+
 const send = async (form) => {
-  const body = new URLSearchParams({ text: outbox[0] });
+  const body = new URLSearchParams(outbox[0]);
   const headers = { "HX-Request": "true", "X-CSRFToken": csrf.content };
   const response = await fetch(form.action, { method: "POST", body, headers, redirect: "error" });
   if (response.status === 204) return "";
@@ -94,7 +97,8 @@ const sendAll = async (form) => {
   }
   sending = false;
   const box = byId("say-text");
-  if (box && outbox.length) box.value = [...outbox, box.value].filter(Boolean).join("\n");
+  undelivered = outbox[0] ?? null;
+  if (box && outbox.length) box.value = [...outbox.map(({ text }) => text), box.value].filter(Boolean).join("\n");
   outbox.length = 0;
   if (byId("say-refusal")) byId("say-refusal").textContent = refusal;
 };
@@ -104,10 +108,20 @@ document.addEventListener("submit", (event) => {
   event.preventDefault();
   const box = byId("say-text");
   if (!box.value.trim()) return;
-  outbox.push(box.value);
+  const again = undelivered?.text === box.value;
+  outbox.push({ text: box.value, key: again ? undelivered.key : newKey() });
   box.value = "";
   atEnd = true;
   sendAll(event.target);
+});
+
+// The citizen sees that somebody is typing: told every 3 seconds, and it counts for 6 (conversations/service.py).
+let toldTyping = 0;
+document.addEventListener("input", (event) => {
+  const address = event.target.dataset?.typing;
+  if (!address || !event.target.value.trim() || performance.now() - toldTyping < 3000) return;
+  toldTyping = performance.now();
+  fetch(address, { method: "POST", headers: { "X-CSRFToken": csrf.content } }).catch(() => {});
 });
 
 document.addEventListener("keydown", (event) => {
