@@ -38,7 +38,8 @@ PUBLIC = listed("""
 """Open to everybody, by name."""
 OTHERWISE_GUARDED = listed("""
     cases.file_case cases.get_case cases.act_on_case cases.case_state
-    conversations.begin conversations.say conversations.turns conversations.answer conversations.feedback
+    conversations.begin conversations.say conversations.turns conversations.send_photo conversations.note_typing
+    conversations.answer conversations.feedback chat.file
     knowledge.search knowledge.suggest open311.file_request open311.add_update
     ivr.voice ivr.turn ivr.come_in ivr.dialled ivr.fallback ivr.left ivr.leg ivr.leg_join ivr.leg_status ivr.music
     ivr.queue_again ivr.recorded ivr.recording ivr.relay ivr.relayed ivr.status ivr.wait ivr.whisper
@@ -46,7 +47,7 @@ OTHERWISE_GUARDED = listed("""
     console.wall console.wall_data console.open_screen
     phone.page phone.noise phone.recording phone.session phone.static phone.window
 """)
-"""Guarded by keys, by a conversation's token, by a hall screen's key or by webhook signatures, and the practice phone, which
+"""Guarded by keys, by a conversation's token, by a signed link, by a hall screen's key or by webhook signatures, and the practice phone, which
 is there in development only: tests/api, tests/ivr and test_insight_pages hold those."""
 
 
