@@ -197,7 +197,8 @@ def wants_json() -> bool:
 
 def protect(response: Response) -> Response:
     """Headers that every answer carries. Only the chat page may be framed, by the city's own sites (/widget.js)."""
-    ancestors = "*" if request.path == "/chat" else "'none'"
+    sites = parts().settings.widget_sites
+    ancestors = (f"'self' {sites}" if sites else "*") if request.path == "/chat" else "'none'"
     at = console.events_address() if console.in_console() else ""
     events = f" {at.removesuffix(console.EVENTS_PATH)}" if "://" in at else ""
     policy = CONTENT_SECURITY_POLICY.format(ancestors=ancestors, events=events)

@@ -86,6 +86,13 @@ class Settings(BaseSettings):
     queue_limit: int = Field(180, description="seconds a caller waits before the line offers to take a message itself")
     jurisdiction: str = Field("shandong", description="deadline profile, a key of nlu_data/deadlines.yml")
 
+    widget_sites: str = Field(
+        "",
+        pattern=r"^(https?://[\w.:*-]+( https?://[\w.:*-]+)*)?$",
+        description="origins of the city's own sites that may show the chat, such as https://www.city.gov.cn, with blanks"
+        " between them; empty: any",
+    )
+
     webhook_networks: str = Field(
         "", description="private networks, such as 10.20.0.0/16, that webhooks may reach besides public https addresses"
     )

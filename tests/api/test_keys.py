@@ -20,6 +20,8 @@ OPEN_TO_ALL = {
     "conversations.begin": "a chat begins",
     "conversations.say": "with the chat's own secret",
     "conversations.turns": "with the chat's own secret",
+    "conversations.send_photo": "with the chat's own secret",
+    "conversations.note_typing": "with the chat's own secret",
     "knowledge.search": "published answers",
     "cases.case_state": "with the last digits of the citizen's telephone",
     "api-docs.openapi_json": "the description itself",

@@ -35,7 +35,8 @@ class Chat:
         headers = {"X-Conversation-Token": leaving.token} if leaving else {}
         body = {"leaving": leaving.id} if leaving else {}
         began = web.post("/api/v1/conversations", json=body, headers=headers).json()
-        self.id, self.token = began["id"], began["token"]
+        self.id: str = began["id"]
+        self.token: str = began["token"]
         self.address, self.headers = f"/api/v1/conversations/{self.id}", {"X-Conversation-Token": self.token}
 
     def say(self, text: str) -> httpx.Response:

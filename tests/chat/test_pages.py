@@ -8,13 +8,14 @@ from typing import Any
 import httpx
 import pytest
 
+from backend.app import create_app
 from backend.cases import service as cases
 from backend.cases.service import Actor, Filing
 from backend.chat.views import EXAMPLES
 from backend.directory.models import Staff
 from backend.knowledge.models import Article
 from backend.parts import Parts
-from tests.conftest import StandingClock
+from tests.conftest import StandingClock, make_settings
 
 DESK = Actor("dispatcher")
 
@@ -55,6 +56,13 @@ def words_of(page: httpx.Response) -> dict[str, object]:
 def steps_of(page: httpx.Response) -> list[tuple[str, str]]:
     """The progress line: (done, now or later; what the station is called)."""
     return re.findall(r'<li class="(\w+)"[^>]*>\s*<span>([^<]+)</span>', page.text)
+
+
+def test_the_chat_is_framed_by_the_sites_that_the_city_names_alone(sqlite_url: str) -> None:
+    app = create_app(make_settings(sqlite_url, widget_sites="https://www.city.example"))
+    web = httpx.Client(transport=httpx.WSGITransport(app), base_url="http://127.0.0.1:8000")
+    assert "frame-ancestors 'self' https://www.city.example;" in web.get("/chat").headers["Content-Security-Policy"]
+    assert "frame-ancestors 'none'" in web.get("/cases").headers["Content-Security-Policy"]
 
 
 def test_the_front_page_is_the_chat(web: httpx.Client) -> None:

@@ -47,8 +47,8 @@ OTHERWISE_GUARDED = listed("""
     console.wall console.wall_data console.open_screen
     phone.page phone.noise phone.recording phone.session phone.static phone.window
 """)
-"""Guarded by keys, by a conversation's token, by a signed link, by a hall screen's key or by webhook signatures, and the practice phone, which
-is there in development only: tests/api, tests/ivr and test_insight_pages hold those."""
+"""Guarded by keys, by a conversation's token, by a signed link, by a hall screen's key or by webhook signatures, and the
+practice phone, which is there in development only: tests/api, tests/chat, tests/ivr and test_insight_pages hold those."""
 
 
 def routes(app: Flask) -> Iterator[tuple[Rule, tuple[str, ...] | None]]:

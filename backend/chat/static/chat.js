@@ -16,6 +16,7 @@ const RELAXED = 10000; // … while only the bot could say something, which it d
 const AGAIN = 3000; // … while the line can't be reached
 const PATIENCE = 30000; // milliseconds after which a request counts as lost
 const PHOTO_PATIENCE = 180000; // … with a photo, on a slow line
+const BORROWING = 1000; // milliseconds in which the page around says what it keeps
 const TYPING_EVERY = 3000; // milliseconds between two notes that the citizen is typing; each counts for 6 s
 const EMERGENCY_NUMBERS = ["110", "119", "120", "12356"];
 const COUNT_FROM = 200; // characters left from which on they are counted
@@ -38,12 +39,40 @@ function storage(name) {
   try {
     return window[name]; // a browser may forbid it to a framed page
   } catch {
-    return { getItem: () => null, setItem() {}, removeItem() {} };
+    return null;
   }
 }
 
-const tab = storage("sessionStorage");
-const browser = storage("localStorage");
+// Where it is forbidden, the page around keeps what this tab must remember, as long as widget.js is there to do so.
+const lent = { kept: {}, origin: "" };
+const atParent = {
+  getItem: (key) => lent.kept[key] ?? null,
+  setItem: (key, value) => lend({ ...lent.kept, [key]: value }),
+  removeItem: (key) => lend({ ...lent.kept, [key]: undefined }),
+};
+
+function lend(kept) {
+  lent.kept = kept;
+  if (lent.origin) window.parent.postMessage({ keep: "line-chat", kept: JSON.stringify(kept) }, lent.origin);
+}
+
+function borrow() {
+  return new Promise((done) => {
+    if (tab !== atParent || !FRAMED) return done();
+    setTimeout(done, BORROWING);
+    window.addEventListener("message", (event) => {
+      if (event.source !== window.parent || event.data?.keep !== "line-chat") return;
+      lent.origin = event.origin;
+      try {
+        lent.kept = JSON.parse(event.data.kept) || {};
+      } catch { /* then there is nothing to resume */ }
+      done();
+    }, { once: true });
+  });
+}
+
+const tab = storage("sessionStorage") || atParent;
+const browser = storage("localStorage") || atParent;
 const slot = (locale) => `line-chat-${locale}`;
 
 function recall(locale) {
@@ -412,7 +441,7 @@ function showTyping() {
 
 function queueWords(position, minutes) {
   const place = words.queue.replace("{position}", position);
-  return [place, minutes ? words.wait.replace("{minutes}", minutes) : "", words.meanwhile].filter(Boolean).join(" ");
+  return [place, minutes ? words.wait.replace("{minutes}", minutes) : "", words.meanwhile].filter(Boolean).join(LOCALE === "en" ? " " : "");
 }
 
 function showState(now, position, minutes) {
@@ -566,13 +595,19 @@ window.addEventListener("online", look);
 if (window.visualViewport) window.visualViewport.addEventListener("resize", fitToKeyboard);
 if (FRAMED) {
   document.documentElement.classList.add("framed");
-  window.parent.postMessage("line-chat:ready", "*");
   document.addEventListener("keydown", (event) => {
     if (event.key === "Escape" && !parts.ask.open) window.parent.postMessage("line-chat:close", "*");
   });
 }
 
-enlarge(browser.getItem("line-large") === "yes");
-conversation = remembered();
-if (conversation) look();
-else begin();
+async function start() {
+  const borrowed = borrow();
+  if (FRAMED) window.parent.postMessage("line-chat:ready", "*");
+  await borrowed;
+  enlarge(browser.getItem("line-large") === "yes");
+  conversation = remembered();
+  if (conversation) look();
+  else begin();
+}
+
+start();

@@ -13,7 +13,7 @@
       down: "The chat can't be reached just now. Please call 12345, or try again later.", call: "Call 12345", again: "Try again" },
   }[lang];
   const PATIENCE = 15000; // milliseconds in which the chat page must have said that it is there
-  const KEPT = "line-chat-open"; // in the site's session storage, for this tab
+  const [OPEN, CHAT] = ["line-chat-open", "line-chat"]; // in the site's session storage, for this tab
 
   const STYLE = `
     :host { all: initial; }
@@ -71,13 +71,13 @@
     }
   }
 
-  function kept(value) {
+  function kept(name, value) {
     try { // a browser may forbid it
-      if (value === undefined) return sessionStorage.getItem(KEPT) === "yes";
-      if (value) sessionStorage.setItem(KEPT, "yes");
-      else sessionStorage.removeItem(KEPT);
-    } catch { /* then the panel is closed on the next page */ }
-    return false;
+      if (value !== undefined) sessionStorage.setItem(name, value);
+      return sessionStorage.getItem(name) || "";
+    } catch {
+      return ""; // then the panel is closed on the next page, and a new chat begins
+    }
   }
 
   function build() {
@@ -122,7 +122,7 @@
       panel.hidden = !shown;
       open.hidden = shown;
       open.setAttribute("aria-expanded", String(shown));
-      kept(shown);
+      kept(OPEN, shown ? "yes" : "");
       if (focus) (shown ? frame : open).focus();
     }
 
@@ -137,12 +137,16 @@
       // Escape inside the frame isn't seen out here; the chat page tells of it.
       const ours = event.origin === origin && event.source === frame.contentWindow;
       if (ours && event.data === "line-chat:close") hide();
-      if (ours && event.data === "line-chat:ready") tellDown(false);
+      if (ours && event.data === "line-chat:ready") {
+        tellDown(false);
+        frame.contentWindow.postMessage({ keep: CHAT, kept: kept(CHAT) }, origin);
+      }
+      if (ours && event.data?.keep === CHAT) kept(CHAT, event.data.kept); // where the frame may keep nothing itself
     });
     again.addEventListener("click", load);
     root.append(open, panel);
     document.body.append(host);
-    if (kept()) show(true, false); // without taking the focus from the page
+    if (kept(OPEN)) show(true, false); // without taking the focus from the page
   }
 
   if (document.body) build();
