@@ -20,6 +20,7 @@ from backend.clock import Clock, utc_now
 from backend.console import views as console
 from backend.conversations.outcomes import recent_clicks
 from backend.database import Database
+from backend.directory import sessions
 from backend.errors import Refused
 from backend.insight import rollups
 from backend.jobs.queue import Jobs, jobs
@@ -52,12 +53,14 @@ CONTENT_SECURITY_POLICY = (
 def create_app(settings: Settings | None = None, bot: Bot | None = None, clock: Clock = utc_now) -> Flask:
     """Build the application. Without arguments it is the one that gunicorn runs, from the environment's settings."""
     settings = settings or load_settings()
+    production = settings.environment == "production"
     app = Flask(__name__, static_folder="static", static_url_path="/static")
     app.config.update(
         SECRET_KEY=settings.secret_key,
+        SESSION_COOKIE_NAME="__Host-session" if production else "session",  # RFC 6265bis: this host, whole, by TLS only
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Lax",
-        SESSION_COOKIE_SECURE=settings.environment == "production",
+        SESSION_COOKIE_SECURE=production,
         MAX_CONTENT_LENGTH=1_000_000,
         WTF_CSRF_TIME_LIMIT=None,  # an operator's page is open all day; the session bounds the token
         BABEL_DEFAULT_LOCALE="zh",
@@ -122,6 +125,7 @@ def make_jobs(shared: Parts) -> Jobs:
     """The jobs of the line: the web process puts them into the queue, the worker does them."""
     jobs = Jobs(shared.settings, shared.database, shared.clock, shared.embedder)
     key, address = shared.settings.secret_key, shared.settings.base_url
+    jobs.every_minute("forget_log_ins", lambda: forget_log_ins(shared))
     jobs.every_minute("forget_changes", lambda: changes.forget_old(shared.database, shared.clock))
     jobs.every_minute("sweep_cases", lambda: sweep(shared.database, shared.clock, key, address))
     if isinstance(shared.telephone, Switchboard):
@@ -137,6 +141,12 @@ def make_jobs(shared: Parts) -> Jobs:
     jobs.every_minute("group_gaps", lambda: gaps.group_new(shared.database, shared.embedder, shared.clock()))
     jobs.every_minute("count", lambda: rollups.keep_in_step(shared.database, shared.clock))
     return jobs
+
+
+def forget_log_ins(shared: Parts) -> None:
+    """Wrong passwords and sessions of long ago."""
+    with shared.database.write() as session:
+        sessions.forget_old(session, shared.clock())
 
 
 def health() -> tuple[Response, int]:

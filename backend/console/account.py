@@ -5,6 +5,7 @@ from flask.typing import ResponseReturnValue
 
 from backend.console.log_in import FIELD_LIMIT, allowed, me
 from backend.console.sections import first_page
+from backend.directory import sessions
 from backend.directory.models import Staff
 from backend.directory.passwords import SHORTEST
 from backend.directory.people import choose_password
@@ -27,7 +28,11 @@ def page(refused: Refused | None = None) -> ResponseReturnValue:
             "console/account.html",
             staff=staff,
             agency=staff.agency,
+            sessions=sessions.of_person(session, staff.id, parts().clock()),
+            idle=sessions.IDLE,
+            lasts=sessions.LASTS,
             shortest=SHORTEST,
+            now=parts().clock(),
             changed="changed" in request.args,
             refusal=refused.sentence(current_locale()) if refused else None,
             here=url_for("console.account"),
@@ -42,6 +47,16 @@ def change_password() -> ResponseReturnValue:
     try:
         with parts().database.write() as session:
             choose_password(session.get_one(Staff, me().id), old, new, again)
+            sessions.end(session, me().id, parts().clock(), but=me().session_id)
     except Refused as refused:
         return page(refused)
     return redirect(first_page(me()) if me().must_change else url_for("console.account", changed="yes"))
+
+
+@allowed("self")
+def end_sessions() -> ResponseReturnValue:
+    """End one of one's sessions, or without a number all but this one."""
+    number = request.form.get("session", type=int)
+    with parts().database.write() as session:
+        sessions.end(session, me().id, parts().clock(), only=number, but=me().session_id)
+    return redirect(url_for("console.account", _anchor="sessions"))

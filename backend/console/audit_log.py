@@ -37,6 +37,10 @@ ACT_WORDS: Final = {
     "changed": lazy_gettext("修改"),
     "removed": lazy_gettext("删除"),
     "looked_at": lazy_gettext("查看"),
+    "logged_in": lazy_gettext("登录"),
+    "failed": lazy_gettext("密码不对"),
+    "locked": lazy_gettext("锁定"),
+    "unlocked": lazy_gettext("解锁"),
 }
 
 

@@ -8,11 +8,13 @@ from flask_babel import lazy_gettext
 from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.orm import Session, selectinload
 
+from backend.audit import put_down
 from backend.console import words
 from backend.console.forms import field
 from backend.console.knowledge import choices
 from backend.console.log_in import allowed, me
-from backend.directory import people
+from backend.conversations import presence
+from backend.directory import people, sessions
 from backend.directory.models import Category, Staff
 from backend.directory.passwords import ONE_TIME_LASTS
 from backend.directory.people import LANGUAGES, LONGEST_NAME, PersonContent
@@ -97,8 +99,18 @@ def reset_password(staff_id: int) -> ResponseReturnValue:
     """A new one-time password, shown this once."""
     with parts().database.write() as session:
         staff = find(session, staff_id)
-        password = people.reset_password(staff, parts().clock())
+        password = people.reset_password(session, staff, parts().clock())
     return form_page(people.content_of(staff), staff, password=password)
+
+
+@allowed("people")
+def unlock_person(staff_id: int) -> ResponseReturnValue:
+    """Let somebody try again who has typed a wrong password too often."""
+    with parts().database.write() as session:
+        staff = find(session, staff_id)
+        sessions.forgive(session, staff.username)
+        put_down(session, "log_in", str(staff.id), "unlocked")
+    return redirect(url_for("console.person", staff_id=staff_id))
 
 
 @allowed("people")
@@ -106,7 +118,9 @@ def deactivate_person(staff_id: int) -> ResponseReturnValue:
     """Shut the line to somebody."""
     try:
         with parts().database.write() as session:
-            people.deactivate(session, find(session, staff_id), me().id, parts().clock())
+            staff, now = find(session, staff_id), parts().clock()
+            people.deactivate(session, staff, me().id, now)
+            presence.set_presence(session, staff, "away", now, "logged_out")
     except Refused as refused:
         if refused.status != 409:
             raise
@@ -156,6 +170,8 @@ def form_page(
             content=content,
             staff=staff,
             password=password,
+            lock=sessions.lock_of(session, staff.username, "", parts().clock()) if staff else None,
+            sessions=sessions.of_person(session, staff.id, parts().clock()) if staff else [],
             days=ONE_TIME_LASTS.days,
             roles=list(RIGHTS),
             spoken={code: words.LANGUAGES[code] for code in LANGUAGES},

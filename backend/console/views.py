@@ -59,6 +59,7 @@ add("/log-out", "log_out", log_in.log_out, methods=["POST"])
 
 add("/account", "account", account.show_account)
 add("/account/password", "change_password", account.change_password, methods=["POST"])
+add("/account/sessions/end", "end_sessions", account.end_sessions, methods=["POST"])
 
 add("", "desk", desk.show_desk)
 add("/queue", "queue", desk.show_queue)
@@ -157,6 +158,7 @@ add("/people", "people", staff.list_people)
 add("/people/new", "new_person", staff.add_person, methods=["GET", "POST"])
 add("/people/<int:staff_id>", "person", staff.edit_person, methods=["GET", "POST"])
 add("/people/<int:staff_id>/password", "reset_password", staff.reset_password, methods=["POST"])
+add("/people/<int:staff_id>/unlock", "unlock_person", staff.unlock_person, methods=["POST"])
 add("/people/<int:staff_id>/deactivate", "deactivate_person", staff.deactivate_person, methods=["POST"])
 add("/people/<int:staff_id>/activate", "activate_person", staff.activate_person, methods=["POST"])
 add("/audit", "audit_log", audit_log.list_events)
@@ -200,6 +202,7 @@ for show in (
     words.act_words,
     words.state_name,
     words.version_act_words,
+    words.browser_name,
 ):
     blueprint.add_app_template_filter(show)
 

@@ -301,3 +301,12 @@ def telephone(number: str) -> str:
 def masked(number: str) -> str:
     """A number of which only the last four digits are shown."""
     return f"•••• {number[-4:]}"
+
+
+def browser_name(agent: str) -> str:
+    """A browser as people know it, from what it calls itself; Edge says Chrome, and Chrome Safari."""
+    names = {"Edg/": "Edge", "OPR/": "Opera", "MicroMessenger/": "WeChat", "Firefox/": "Firefox", "Chrome/": "Chrome"}
+    systems = {"Windows": "Windows", "Android": "Android", "iPhone": "iPhone", "iPad": "iPad", "Mac OS": "macOS"}
+    browser = next((name for sign, name in names.items() if sign in agent), "Safari" if "Safari/" in agent else "")
+    system = next((name for sign, name in systems.items() if sign in agent), "Linux" if "Linux" in agent else "")
+    return " · ".join(filter(None, (browser, system))) or agent[:40] or "—"

@@ -12,6 +12,7 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from backend.directory import sessions
 from backend.directory.models import Agency, Category, Staff
 from backend.directory.passwords import ONE_TIME_LASTS, hashed, matches, one_time_password, refuse_weak
 from backend.directory.rules import RIGHTS
@@ -107,10 +108,12 @@ def fill(staff: Staff, content: PersonContent) -> None:
     staff.languages, staff.skills = ",".join(content.languages), ",".join(content.skills)
 
 
-def reset_password(staff: Staff, now: datetime) -> str:
-    """A new one-time password, which is told once; the old password is no longer any good."""
+def reset_password(session: Session, staff: Staff, now: datetime) -> str:
+    """A new one-time password, which is told once; the old password is no longer any good, and every session ends."""
     password = one_time_password()
     staff.password_hash, staff.one_time_until = hashed(password), now + ONE_TIME_LASTS
+    sessions.end(session, staff.id, now)
+    sessions.forgive(session, staff.username)
     return password
 
 
@@ -132,7 +135,8 @@ def deactivate(session: Session, staff: Staff, by: int, now: datetime) -> None:
     if staff.id == by:
         raise Refused("not_oneself", 409)
     refuse_last_administrator(session, staff)
-    staff.left_at, staff.ready = staff.left_at or now, False
+    staff.left_at = staff.left_at or now
+    sessions.end(session, staff.id, now)
 
 
 def activate(staff: Staff) -> None:

@@ -23,6 +23,7 @@ from backend.changes import newest
 from backend.clock import utc_now
 from backend.conversations import service
 from backend.database import Database
+from backend.directory import sessions
 from backend.directory.models import Staff
 from backend.events import BEAT_EVERY
 from tests.running_line import SECRETS, RunningLine
@@ -113,7 +114,8 @@ def people(line: RunningLine) -> list[Console]:
             found, token = service.open_conversation(session, "chat", "zh", now)
             service.request_operator(session, found, now)
             service.take(session, found, staff, now)
-            cookie = f"session={signer({'_user_id': str(staff.id), '_fresh': True, 'csrf_token': CSRF})}"
+            key = sessions.begin(session, staff, "127.0.0.1", "bench", now)
+            cookie = f"session={signer({'_user_id': key, '_fresh': True, 'csrf_token': CSRF})}"
             console = Console(line, cookie, found.id, token)
             console.csrf_token = form_token
             console.staff_id, console.turn = staff.id, service.turns_after(session, found.id)[-1].number

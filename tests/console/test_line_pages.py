@@ -130,6 +130,7 @@ def test_calls_are_counted_by_the_number_dialled(supervisor: httpx.Client, parts
     lines = supervisor.get(f"{NUMBERS}/export").text.splitlines()
     assert "12319,城管热线,3,1,1,1" in lines
     parts.clock.advance(days=8)  # type: ignore[attr-defined]
+    log_in(supervisor, "supervisor1")
     assert counts(supervisor.get(NUMBERS, params={"days": "7"}).text)["12319"] == ["0", "0", "0", "0"]
     assert counts(supervisor.get(NUMBERS, params={"days": "28"}).text)["12319"][0] == "3"
 
