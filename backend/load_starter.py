@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 
 from backend.cases.learning import in_use, learn
 from backend.clock import utc_now
+from backend.conversations.models import CannedPhrase
 from backend.database import Database
 from backend.directory.models import Agency, Category, LegacyNumber, Staff
 from backend.directory.service import add_staff
@@ -56,6 +57,7 @@ def load_starter(session: Session, settings: Settings, now: datetime) -> dict[st
         "agencies": add_missing(session, Agency, list(agency_rows())),
         "categories": add_missing(session, Category, list(category_rows())),
         "legacy numbers": add_missing(session, LegacyNumber, list(legacy_rows())),
+        "canned phrases": add_missing(session, CannedPhrase, list(phrase_rows())),
         "articles": add_missing(session, Article, list(article_rows(now))),
         "staff": 0,
     }
@@ -93,6 +95,12 @@ def add_first_versions(session: Session, now: datetime) -> None:
         )
         for article in session.scalars(without)
     )
+
+
+def phrase_rows() -> Iterator[dict[str, Any]]:
+    """nlu_data/canned_phrases.csv."""
+    for row in rows("canned_phrases.csv"):
+        yield {**row, "position": int(row["position"]), "active": True}
 
 
 def agency_rows() -> Iterator[dict[str, Any]]:

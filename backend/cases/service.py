@@ -150,6 +150,31 @@ def open_case_of(session: Session, filing: Filing) -> Case | None:
     )
 
 
+ALIKE_WITHIN = timedelta(days=30)
+ALIKE_LOOKED_AT = 500
+"""The newest open cases that a filing is compared with."""
+
+
+def alike(
+    session: Session, what: str, place: str, contact: str | None, now: datetime, limit: int
+) -> list[tuple[Case, bool]]:
+    """Open cases that may be about the same as what is about to be filed, and whether they are the same citizen's: theirs
+    first, then those of others that tell of the same matter at the same place, newest first."""
+    recent = select(Case).where(Case.state.in_(OPEN_STATES), Case.filed_at > now - ALIKE_WITHIN)
+    found: list[tuple[Case, bool]] = []
+    for case in session.scalars(recent.order_by(Case.id.desc()).limit(ALIKE_LOOKED_AT)):
+        theirs = contact is not None and case.contact == contact
+        if theirs or (what and is_same_matter((case.what, case.place), (what, place))):
+            found.append((case, theirs))
+    return sorted(found, key=lambda pair: not pair[1])[:limit]
+
+
+def cases_of_contact(session: Session, contact: str, limit: int) -> list[Case]:
+    """The cases of whoever left this number (E.164), newest first."""
+    theirs = select(Case).where(Case.contact == contact).order_by(Case.id.desc())
+    return list(session.scalars(theirs.limit(limit)))
+
+
 def join(session: Session, case: Case, filing: Filing, actor: Actor, now: datetime) -> Case:
     """并单: keep what was filed again with the open case."""
     session.add(

@@ -25,6 +25,7 @@ PAGES: Final = (
     Entry("agencies", "directory", lazy_gettext("单位"), lazy_gettext("承办单位的名录、导入导出，以及派单学到了什么")),
     Entry("announcements", "line", lazy_gettext("公告"), lazy_gettext("来电者和网上市民最先听到、看到的通知")),
     Entry("numbers", "line", lazy_gettext("原热线号码"), lazy_gettext("并入 12345 的号码、问候语和来电量")),
+    Entry("phrases", "line", lazy_gettext("常用语"), lazy_gettext("坐席一键插入的话")),
     Entry("deadlines", "deadlines", lazy_gettext("时限和工作日"), lazy_gettext("各环节多久算到期，哪天上班哪天休息")),
     Entry("integrations", "integrations", lazy_gettext("外部系统"), lazy_gettext("接口密钥、推送和公开查询")),
     Entry("audit_log", "audit", lazy_gettext("审计日志"), lazy_gettext("谁在什么时候改了什么，谁看过市民的身份")),

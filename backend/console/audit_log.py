@@ -23,6 +23,7 @@ KIND_WORDS: Final = {
     "api_key": lazy_gettext("接口密钥"),
     "article": lazy_gettext("知识"),
     "calendar": lazy_gettext("工作日"),
+    "canned_phrase": lazy_gettext("常用语"),
     "category": lazy_gettext("类别"),
     "deadlines": lazy_gettext("时限"),
     "document": lazy_gettext("文件"),

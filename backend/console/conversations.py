@@ -12,14 +12,14 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from backend.cases.models import Case
-from backend.cases.service import Actor, Filing, contact_number, file_case
+from backend.cases.service import Actor, Filing, alike, cases_of_contact, contact_number, file_case
 from backend.chat.gateway import photos_of
 from backend.console.desk import note_presence
 from backend.console.forms import field
 from backend.console.log_in import Person, allowed, me
 from backend.console.people import staff_names
 from backend.console.voice import ACTS, calls
-from backend.conversations import service, telephone
+from backend.conversations import canned, service, telephone, wrap_up
 from backend.conversations.answers import answer_text
 from backend.conversations.assist import QUERY_LIMIT, assist, follow, snippet
 from backend.conversations.draft import PLACE_LIMIT, SINCE_LIMIT, WHAT_LIMIT, Draft, draft_case, matters
@@ -31,6 +31,9 @@ from backend.locale import current_locale
 from backend.parts import parts
 
 SUGGESTIONS = 3
+DUPLICATES = 3
+EARLIER = 5
+"""Conversations and cases of the same citizen that are shown."""
 
 
 @allowed("conversations")
@@ -46,14 +49,20 @@ def page(conversation_id: str, refused: Refused | None = None, draft: Draft | No
     with shared.database.read() as session:
         found = service.get_conversation(session, conversation_id)
         turns = service.turns_after(session, conversation_id)
+        form, now = draft or draft_case(turns, found.caller), shared.clock()
         html = render_template(
             "console/conversation.html",
             **common(session, found, turns),
             suggestions=suggest(session, found, turns),
             filed=list(session.scalars(select(Case).where(Case.conversation_id == found.id).order_by(Case.id))),
-            draft=draft or draft_case(turns, found.caller),
+            draft=form,
+            duplicates=alike(session, form.what, form.place, contact_of(form.contact), now, DUPLICATES),
+            notes=(kept := wrap_up.notes(session, found.id)),
+            note_names=staff_names(session, (note.staff_id for note in kept)),
+            phrases=[(one.code, canned.said_by(one, found.locale, me().name)) for one in canned.phrases(session)],
+            **history(session, found),
             form_token=secrets.token_urlsafe(9),
-            limits={"what": WHAT_LIMIT, "place": PLACE_LIMIT, "since": SINCE_LIMIT},
+            limits={"what": WHAT_LIMIT, "place": PLACE_LIMIT, "since": SINCE_LIMIT, "note": wrap_up.NOTE_LIMIT},
             form_refused=draft is not None,
             refusal=refused.sentence(current_locale()) if refused else None,
             here=url_for("console.conversation", conversation_id=conversation_id),
@@ -103,6 +112,37 @@ def show_found(conversation_id: str) -> ResponseReturnValue:
         return render_template(
             "console/_suggestions.html", suggestions=articles, typed=typed, **about_suggestions(found)
         )
+
+
+@allowed("conversations")
+def show_duplicates(conversation_id: str) -> ResponseReturnValue:
+    """Open cases that may be about what the case form says now."""
+    asked = {name: request.args.get(name, "").replace("\x00", "").strip() for name in ("what", "place", "contact")}
+    with parts().database.read() as session:
+        service.get_conversation(session, conversation_id)
+        contact = contact_of(asked["contact"])
+        found = alike(session, asked["what"][:WHAT_LIMIT], asked["place"], contact, parts().clock(), DUPLICATES)
+        return render_template("console/_duplicates.html", duplicates=found)
+
+
+def contact_of(typed: str) -> str | None:
+    """The number that was typed, or nothing while it is none."""
+    try:
+        return contact_number(typed)
+    except Refused:
+        return None
+
+
+def history(session: Session, found: Conversation) -> dict[str, Any]:
+    """The citizen's earlier conversations and cases; those of a chat are known once it has left a number."""
+    contact = found.caller or session.scalar(
+        select(Case.contact).where(Case.conversation_id == found.id, Case.contact.is_not(None)).limit(1)
+    )
+    cases = cases_of_contact(session, contact, EARLIER) if contact else []
+    return {
+        "earlier": wrap_up.earlier(session, contact, found, EARLIER) if contact else [],
+        "earlier_cases": [case for case in cases if case.conversation_id != found.id],
+    }
 
 
 def about_suggestions(found: Conversation) -> dict[str, Any]:
@@ -185,6 +225,37 @@ def close(conversation_id: str) -> ResponseReturnValue:
     if found.channel == "phone":
         parts().telephone.see_to(conversation_id)
     return redirect(url_for("console.conversation", conversation_id=conversation_id))
+
+
+@allowed("conversations")
+def finish(conversation_id: str) -> ResponseReturnValue:
+    """Keep what came of the talk, and go on to the next: a citizen who is being talked with, a talk that is still to be
+    finished, or the desk."""
+    try:
+        with parts().database.write() as session:
+            found = service.get_conversation(session, conversation_id)
+            staff, now = session.get_one(Staff, me().id), parts().clock()
+            if field("note"):
+                wrap_up.add_note(session, found, staff, field("note"), now)
+            wrap_up.finish(session, found, staff, field("outcome"), now)
+            others = [*service.held_by(session, staff), *wrap_up.unfinished(session, staff.id)]
+    except Refused as refused:
+        return page_with(refused, conversation_id)
+    if others:
+        return redirect(url_for("console.conversation", conversation_id=others[0].id))
+    return redirect(url_for("console.desk"))
+
+
+@allowed("conversations")
+def add_note(conversation_id: str) -> ResponseReturnValue:
+    """Keep a note for colleagues."""
+    try:
+        with parts().database.write() as session:
+            found = service.get_conversation(session, conversation_id)
+            wrap_up.add_note(session, found, session.get_one(Staff, me().id), field("note"), parts().clock())
+    except Refused as refused:
+        return page_with(refused, conversation_id)
+    return redirect(url_for("console.conversation", conversation_id=conversation_id, _anchor="notes"))
 
 
 @allowed("conversations")
@@ -294,6 +365,7 @@ def common(session: Session, found: Conversation, said: Sequence[Turn]) -> dict[
         "filing": may_file(me(), found),
         "photos": photos_of(parts(), session, found.id),
         "typing": service.is_typing(found.citizen_typing_at, parts().clock()),
+        "unfinished": found.state == "closed" and found.operator_id == me().id and found.wrap_up is None,
         "me": me(),
         "now": parts().clock(),
     }

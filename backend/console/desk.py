@@ -14,7 +14,7 @@ from backend.clock import local
 from backend.console.forms import field
 from backend.console.log_in import allowed, me
 from backend.console.sections import first_page
-from backend.conversations import offers, presence, service
+from backend.conversations import offers, presence, service, wrap_up
 from backend.conversations.models import Conversation, Turn
 from backend.conversations.safety import person_words
 from backend.directory.models import Category, Staff
@@ -130,13 +130,15 @@ def lists() -> dict[str, Any]:
     now = shared.clock()
     with shared.database.read() as session:
         staff = session.get_one(Staff, me().id)
+        period = presence.current(session, staff.id)
         return {
-            "ready": staff.ready,
-            "period": presence.current(session, staff.id),
+            "state": presence.state_of(staff, period),
+            "period": period,
             "spent": presence.times(session, staff.id, start_of_day(now), now),
             "waiting": rows(session, service.queue(session, staff), now),
             "skills": first_level(session),
             "mine": rows(session, service.held_by(session, staff), now),
+            "unfinished": rows(session, wrap_up.unfinished(session, staff.id), now),
             "now": now,
             **waits(),
         }

@@ -26,6 +26,7 @@ from backend.console import (
     knowledge,
     legacy,
     log_in,
+    phrases,
     staff,
     supervision,
     versions,
@@ -77,6 +78,9 @@ add("/conversations/<conversation_id>/typing", "typing", conversations.note_typi
 add("/conversations/<conversation_id>/hand-back", "hand_back", conversations.hand_back, methods=["POST"])
 add("/conversations/<conversation_id>/close", "close", conversations.close, methods=["POST"])
 add("/conversations/<conversation_id>/call/<act>", "call_act", conversations.act_on_call, methods=["POST"])
+add("/conversations/<conversation_id>/wrap-up", "wrap_up", conversations.finish, methods=["POST"])
+add("/conversations/<conversation_id>/notes", "add_note", conversations.add_note, methods=["POST"])
+add("/conversations/<conversation_id>/duplicates", "duplicates", conversations.show_duplicates)
 add("/softphone", "softphone", voice.show_softphone)
 add("/voice-token", "voice_token", voice.give_token)
 add("/conversations/<conversation_id>/case", "file_case", conversations.file_from, methods=["POST"])
@@ -124,6 +128,9 @@ add(
     announcements.switch_announcement,
     methods=["POST"],
 )
+add("/line/phrases", "phrases", phrases.list_phrases)
+add("/line/phrases/new", "new_phrase", phrases.create_phrase, methods=["GET", "POST"])
+add("/line/phrases/<code>", "phrase", phrases.edit_phrase, methods=["GET", "POST"])
 add("/line/numbers", "numbers", legacy.list_numbers)
 add("/line/numbers/export", "export_numbers", legacy.export_numbers)
 add("/line/numbers/new", "new_number", legacy.create_number, methods=["GET", "POST"])
@@ -246,6 +253,7 @@ def what_every_page_knows() -> dict[str, Any]:
         "CONVERSATION_STATES": words.CONVERSATION_STATES,
         "PRESENCES": words.PRESENCES,
         "REASONS": words.REASONS,
+        "OUTCOMES": words.OUTCOMES,
         "BREAK_REASONS": BREAK_REASONS,
         "DETAILS": words.DETAILS,
         "MARKS": words.MARKS,

@@ -81,6 +81,18 @@ PRESENCES = {
 }
 """How somebody who talks to citizens is present; `busy`: ready, and with citizens."""
 
+OUTCOMES = {
+    "answered": lazy_gettext("当场答复"),
+    "filed": lazy_gettext("已登记工单"),
+    "followed_up": lazy_gettext("查询进度"),
+    "passed_on": lazy_gettext("转其他热线或部门"),
+    "out_of_remit": lazy_gettext("不属受理范围"),
+    "dropped": lazy_gettext("市民中途离开"),
+    "silent": lazy_gettext("无声或骚扰"),
+    "other": lazy_gettext("其他"),
+}
+"""What came of a talk (conversations/wrap_up.py)."""
+
 REASONS = {
     "rest": lazy_gettext("休息"),
     "meal": lazy_gettext("用餐"),

@@ -15,7 +15,10 @@ class Conversation(Base):
     """One call or chat. `state` moves as conversations/rules.py says; at most one operator holds it."""
 
     __tablename__ = "conversations"
-    __table_args__ = (Index("ix_conversations_dialled", "dialled", "started_at"),)
+    __table_args__ = (
+        Index("ix_conversations_dialled", "dialled", "started_at"),
+        Index("ix_conversations_operator_state", "operator_id", "state"),
+    )
 
     id: Mapped[str] = mapped_column(String(40), primary_key=True)
     channel: Mapped[str] = mapped_column(String(10))  # chat or phone
@@ -45,6 +48,9 @@ class Conversation(Base):
     callback_tries: Mapped[int] = mapped_column(default=0, server_default="0")
     may_record: Mapped[bool | None]  # what the caller answered, where consent is asked for
     closed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    wrap_up: Mapped[str | None] = mapped_column(
+        String(20)
+    )  # what came of the talk with the operator (wrap_up.OUTCOMES)
 
     operator: Mapped[Staff | None] = relationship()
     turns: Mapped[list["Turn"]] = relationship(order_by="Turn.number", back_populates="conversation")
@@ -150,6 +156,31 @@ class Offer(Base):
 
     conversation: Mapped[Conversation] = relationship()
     staff: Mapped[Staff] = relationship()
+
+
+class ConversationNote(Base):
+    """What one of the staff wants colleagues to know of a conversation; never shown to the citizen."""
+
+    __tablename__ = "conversation_notes"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    conversation_id: Mapped[str] = mapped_column(ForeignKey("conversations.id"), index=True)
+    staff_id: Mapped[int] = mapped_column(ForeignKey("staff.id"))
+    text: Mapped[str] = mapped_column(Text)
+    noted_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+@audited("canned_phrase")
+class CannedPhrase(Base):
+    """What operators say again and again (canned.py)."""
+
+    __tablename__ = "canned_phrases"
+
+    code: Mapped[str] = mapped_column(String(20), primary_key=True)
+    position: Mapped[int]
+    text_zh: Mapped[str] = mapped_column(Text)
+    text_en: Mapped[str] = mapped_column(Text)
+    active: Mapped[bool] = mapped_column(default=True)
 
 
 class Recording(Base):

@@ -193,8 +193,16 @@ def passed_lately(session: Session, now: datetime) -> dict[str, list[int]]:
 
 def ready_operators(session: Session, now: datetime) -> list[Ready]:
     """Who is ready, with what they have in hand and since when they have been idle."""
+    unfinished = select(Conversation.id).where(
+        Conversation.operator_id == Staff.id, Conversation.state == "closed", Conversation.wrap_up.is_(None)
+    )
+    resting = select(PresencePeriod.id).where(
+        PresencePeriod.staff_id == Staff.id, PresencePeriod.ended_at.is_(None), PresencePeriod.state == "wrap_up"
+    )
     staff = session.scalars(
-        select(Staff).where(Staff.ready, Staff.seen_at > now - LOST_AFTER, Staff.role.in_(("operator", "supervisor")))
+        select(Staff)
+        .where(Staff.ready, Staff.seen_at > now - LOST_AFTER, Staff.role.in_(("operator", "supervisor")))
+        .where(~unfinished.exists(), ~resting.exists())
     ).all()
     ids = [one.id for one in staff]
     held: dict[tuple[int, str], int] = {

@@ -1,6 +1,7 @@
 """Presence of the staff who talk to citizens: ready, after-call work, break or away, since when and why.
 
-`Staff.ready` says whether somebody takes conversations now; it changes here alone, together with the period that is kept.
+`Staff.ready` says whether somebody is at work: takes conversations now, or as soon as their after-call work is done. It
+changes here alone, together with the period that is kept.
 """
 
 from collections import defaultdict
@@ -26,13 +27,21 @@ def set_presence(session: Session, staff: Staff, state: str, now: datetime, reas
     if state not in STATES:
         raise ValueError(f"no such state: {state}")
     last = current(session, staff.id)
-    if last and (last.state, last.reason, staff.ready) == (state, reason, state == "ready"):
+    at_work = state in ("ready", "wrap_up")
+    if last and (last.state, last.reason, staff.ready) == (state, reason, at_work):
         return
     if last:
         last.ended_at = now
     session.add(PresencePeriod(staff_id=staff.id, state=state, reason=reason, began_at=now))
-    staff.ready = state == "ready"
+    staff.ready = at_work
     changes.note(session, "presence", now, staff_id=staff.id)
+
+
+def state_of(staff: Staff, period: PresencePeriod | None) -> str:
+    """How somebody is present, one of STATES; `period` is the one that goes on."""
+    if staff.ready:
+        return "wrap_up" if period and period.state == "wrap_up" else "ready"
+    return "break" if period and period.state == "break" else "away"
 
 
 def current(session: Session, staff_id: int) -> PresencePeriod | None:

@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session, selectinload
 
 from backend import changes
 from backend.clock import Clock
+from backend.conversations import wrap_up
 from backend.conversations.models import Conversation, Turn
 from backend.conversations.rules import (
     DANGER,
@@ -422,7 +423,9 @@ def held_by(session: Session, staff: Staff) -> list[Conversation]:
 
 
 def take(session: Session, conversation: Conversation, staff: Staff, now: datetime) -> None:
-    """An operator takes a waiting conversation; the citizen is told. Raises Refused when somebody else was faster."""
+    """An operator takes a waiting conversation; the citizen is told. Raises Refused when somebody else was faster, or the
+    operator has an earlier talk to finish first."""
+    wrap_up.must_finish(session, staff)
     move(session, conversation, "take", now, staff)
     tell(session, conversation, "taken", now, name=staff.name)
 
@@ -476,7 +479,12 @@ def close(session: Session, conversation: Conversation, now: datetime, staff: St
     if staff:
         require_holder(conversation, staff)
     tell(session, conversation, "closed", now)
+    talked = conversation.operator if conversation.state == "operator" else None
     move(session, conversation, "close", now)
+    if talked and wrap_up.have_met(session, conversation):
+        wrap_up.begin(session, talked, now)
+    else:
+        conversation.wrap_up = ""
 
 
 def leave(session: Session, conversation: Conversation, now: datetime) -> None:

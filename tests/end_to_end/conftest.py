@@ -169,6 +169,13 @@ def waiting_row(desk: Page, words: str) -> Locator:
     return desk.get_by_test_id("waiting").filter(has_text=words)
 
 
+def wrap_up(desk: Page, outcome: str) -> None:
+    """Say what came of the talk that is over, and be at the desk again."""
+    desk.get_by_test_id(f"outcome-{outcome}").check()
+    desk.get_by_test_id("wrap-up-save").click()
+    expect(desk.get_by_test_id("queue")).to_be_visible()
+
+
 def take(desk: Page, words: str) -> None:
     """Take the conversation of who said this from the operator's queue; its page with its scripts is there then."""
     waiting_row(desk, words).get_by_test_id("take").click()

@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from backend.settings import ROOT
-from tests.end_to_end.conftest import PHONE_SCREEN, Visit, choose, expect_reply, say, take, waiting_row
+from tests.end_to_end.conftest import PHONE_SCREEN, Visit, choose, expect_reply, say, take, waiting_row, wrap_up
 from tests.running_line import RunningLine
 
 SCREENSHOTS = ROOT / "build" / "screenshots"
@@ -269,6 +269,7 @@ def test_a_chat_goes_to_an_operator_who_answers_files_a_case_and_closes(line: Ru
 
     operator.get_by_test_id("close").click()
     expect(operator.get_by_test_id("stand")).to_have_attribute("data-state", "closed")
+    wrap_up(operator, "filed")
     expect(citizen.get_by_test_id("ended")).to_be_visible()
     picture(citizen, "handoff-citizen-closed")
 
@@ -293,6 +294,7 @@ def test_of_two_operators_who_take_one_conversation_the_slower_reads_who_has_it(
     picture(second, "taken-by-another")
     first.get_by_test_id("close").click()
     expect(first.get_by_test_id("stand")).to_have_attribute("data-state", "closed")
+    wrap_up(first, "answered")
 
 
 def test_a_caller_who_presses_zero_is_put_through_to_the_operator_whose_telephone_rings(
@@ -326,6 +328,7 @@ def test_a_caller_who_presses_zero_is_put_through_to_the_operator_whose_telephon
     telephone.get_by_test_id("hangup").click()
     expect(citizen.get_by_test_id("transcript")).to_contain_text("人工服务已结束")
     expect(operator.get_by_test_id("stand")).to_have_attribute("data-state", "closed")
+    wrap_up(operator, "answered")
 
 
 # ---- cases

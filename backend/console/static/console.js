@@ -139,6 +139,15 @@ document.addEventListener("click", (event) => {
   box.focus();
 });
 
+// Alt+1 to Alt+9 put a canned phrase into the box.
+document.addEventListener("keydown", (event) => {
+  if (!event.altKey || event.ctrlKey || event.metaKey) return;
+  const phrase = document.querySelector(`[data-digit="${event.code.replace("Digit", "")}"]`);
+  if (!phrase) return;
+  event.preventDefault();
+  phrase.click();
+});
+
 // --- looking up while typing ----------------------------------------------------------------------------------------
 
 // Arrow keys go from the search box through what was found; Enter in the box takes the first. What the operator searches for
