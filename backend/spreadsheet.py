@@ -25,6 +25,8 @@ FORMULA = re.compile(r"'*[=+\-@\t\r＝＋－＠]")
 
 Row = dict[str, str]
 """One line of a table as text, field -> cell."""
+Cells = Mapping[str, str | int | float | None]
+"""One line of a table to write: text, numbers that a spreadsheet can add up, None for an empty cell."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ class Table:
     columns: Mapping[str, str]
     limit: int
 
-    def write_xlsx(self, rows: Iterable[Row]) -> bytes:
+    def write_xlsx(self, rows: Iterable[Cells]) -> bytes:
         """A workbook with one sheet."""
         book = Workbook()
         sheet = book.worksheets[0]
@@ -56,7 +58,7 @@ class Table:
         book.save(written)
         return written.getvalue()
 
-    def write_csv(self, rows: Iterable[Row]) -> bytes:
+    def write_csv(self, rows: Iterable[Cells]) -> bytes:
         """UTF-8 with a byte order mark, by which Excel knows it."""
         written = io.StringIO()
         writer = csv.writer(written)
@@ -126,9 +128,9 @@ class Table:
         return taken
 
 
-def guard(cell: str) -> str:
-    """A cell that no spreadsheet takes for a formula."""
-    return f"'{cell}" if FORMULA.match(cell) else cell
+def guard(cell: str | int | float | None) -> str | int | float | None:
+    """A cell that no spreadsheet takes for a formula; a number stays one."""
+    return f"'{cell}" if isinstance(cell, str) and FORMULA.match(cell) else cell
 
 
 def unguard(cell: str) -> str:

@@ -30,6 +30,7 @@ KIND_WORDS: Final = {
     "identity": lazy_gettext("市民身份"),
     "legacy_number": lazy_gettext("原热线号码"),
     "log_in": lazy_gettext("登录"),
+    "screen": lazy_gettext("大屏"),
     "staff": lazy_gettext("人员"),
     "webhook": lazy_gettext("推送"),
 }

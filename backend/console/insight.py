@@ -25,11 +25,14 @@ from backend.insight.rollups import DIMENSIONS
 from backend.knowledge.masking import mask
 from backend.locale import current_locale
 from backend.parts import parts
-from backend.spreadsheet import Table
+from backend.spreadsheet import Cells, Table
 
 DAYS: Final = 30
 """What is shown when the address names no period."""
 LONGEST: Final = 3660
+"""Days that a slice has at most."""
+QUERY_LIMIT: Final = 500
+"""Characters of a saved view's address, as the table has them."""
 WORDS: Final = {
     "district": lazy_gettext("区县"),
     "category": lazy_gettext("类别"),
@@ -43,11 +46,11 @@ COMPARED: Final = {
     "": lazy_gettext("不比较"),
 }
 MEASURES: Final = {
-    "filed": lazy_gettext("登记"),
-    "settled": lazy_gettext("答复"),
+    "filed": lazy_gettext("登记量"),
+    "settled": lazy_gettext("答复量"),
     "late": lazy_gettext("逾期答复"),
     "lapsed": lazy_gettext("新增超期"),
-    "ended": lazy_gettext("办结"),
+    "ended": lazy_gettext("办结量"),
     "visited": lazy_gettext("回访"),
     "contacted": lazy_gettext("已联系"),
     "solved": lazy_gettext("已解决"),
@@ -73,10 +76,11 @@ def show_figures() -> ResponseReturnValue:
     wanted, compared, dimension = wanted_slice(), wanted_comparison(), wanted_dimension()
 
     def narrowed(value: str) -> str:
-        return url_for("console.insight", **address_of(wanted.narrowed(dimension, value), compared, dimension))
+        part = wanted.narrowed(dimension, value or figures.UNKNOWN)
+        return url_for("console.insight", **address_of(part, compared, dimension))
 
-    def behind(measure: str, value: str = "") -> str:
-        part = wanted.narrowed(dimension, value) if value else wanted
+    def behind(measure: str, value: str | None = None) -> str:
+        part = wanted if value is None else wanted.narrowed(dimension, value or figures.UNKNOWN)
         return url_for("console.insight_cases", measure=measure, **address_of(part, compared, dimension))
 
     with parts().database.read() as session:
@@ -102,6 +106,7 @@ def show_figures() -> ResponseReturnValue:
             choices=choices(called),
             views=list(session.scalars(select(SavedView).order_by(SavedView.saved_at.desc()).limit(20))),
             address=address_of(wanted, compared, dimension),
+            periods=usual_periods(figures.today(now)),
             narrowed=narrowed,
             behind=behind,
             DIMENSIONS=WORDS,
@@ -125,7 +130,7 @@ def show_cases() -> ResponseReturnValue:
         return render_template(
             "console/insight/cases.html",
             found=[
-                (fact, case, mask(case.what))
+                (fact, case, gettext("（要求保密）") if case.confidential else mask(case.what))
                 for fact, case in figures.cases_behind(session, wanted, measure, now, page)
             ],
             wanted=wanted,
@@ -151,11 +156,12 @@ def export_figures() -> ResponseReturnValue:
         rows = rows_of(session, wanted, compared_slice(wanted, wanted_comparison()), dimension)
     columns = {"name": str(WORDS[dimension])}
     columns |= {name: str(MEASURES[name]) for name in ("filed", "settled", "late", "lapsed", "ended", "visited")}
-    columns |= {name: str(words_) for name, words_ in RATES.items()} | {"before": gettext("对比时段登记")}
+    columns |= {name: f"{shown} (%)" for name, shown in RATES.items()} | {"before": gettext("对比时段登记")}
     table = Table("figures", columns, limit=10_000)
-    lines = [
-        {"name": called.of(dimension, value), "before": str(before.filed) if before else ""}
-        | {name: str(getattr(counts, name)) for name in columns if name in {one.name for one in fields(Counts)}}
+    counted = [one.name for one in fields(Counts) if one.name in columns]
+    lines: list[Cells] = [
+        {"name": called.of(dimension, value), "before": before.filed if before else None}
+        | {name: getattr(counts, name) for name in counted}
         | {name: percent(getattr(counts, name)) for name in RATES}
         for value, counts, before in rows
     ]
@@ -173,11 +179,11 @@ def save_view() -> ResponseReturnValue:
     if not named:
         raise Refused("name_missing")
     address = address_of(wanted_slice(request.form), wanted_comparison(request.form), wanted_dimension(request.form))
-    slug = secrets.token_urlsafe(6)
+    slug, query = secrets.token_urlsafe(6), urlencode(address)
+    if len(query) > QUERY_LIMIT:  # only of values that nothing is called
+        raise Refused("bad_request")
     with parts().database.write() as session:
-        session.add(
-            SavedView(slug=slug, name=named, query=urlencode(address), saved_by_id=me().id, saved_at=parts().clock())
-        )
+        session.add(SavedView(slug=slug, name=named, query=query, saved_by_id=me().id, saved_at=parts().clock()))
     return redirect(url_for("console.insight_view", slug=slug))
 
 
@@ -188,6 +194,17 @@ def open_view(slug: str) -> ResponseReturnValue:
         view = session.get(SavedView, slug)
     if view is None:
         raise Refused("not_found", 404)
+    return redirect(f"{url_for('console.insight')}?{view.query}")
+
+
+@allowed("insight")
+def remove_view(slug: str) -> ResponseReturnValue:
+    """Whoever has saved a view takes it away again."""
+    with parts().database.write() as session:
+        view = session.get(SavedView, slug)
+        if view is None or view.saved_by_id != me().id:
+            raise Refused("not_found", 404)
+        session.delete(view)
     return redirect(f"{url_for('console.insight')}?{view.query}")
 
 
@@ -203,6 +220,21 @@ def wanted_slice(asked: Mapping[str, str] | None = None) -> Slice:
     since = max(since, last - timedelta(days=LONGEST)) if since <= last else last
     values: dict[str, Any] = {name: given.get(name, "").replace("\x00", "")[:40] for name in DIMENSIONS}
     return replace(Slice(since, last + timedelta(days=1)), **values)
+
+
+def usual_periods(today: date) -> list[tuple[str, str, str]]:
+    """What a period is called, its first and its last day, for those that people want most."""
+    month = today.replace(day=1)
+    last_month = month - timedelta(days=1)
+    found = (
+        (gettext("今天"), today, today),
+        (gettext("昨天"), today - timedelta(days=1), today - timedelta(days=1)),
+        (gettext("本周"), figures.step_of(today, "week"), today),
+        (gettext("本月"), month, today),
+        (gettext("上月"), last_month.replace(day=1), last_month),
+        (gettext("今年"), today.replace(month=1, day=1), today),
+    )
+    return [(shown, since.isoformat(), until.isoformat()) for shown, since, until in found]
 
 
 def day_of(text: str) -> date | None:
@@ -253,9 +285,9 @@ def choices(called: Names) -> dict[str, dict[str, str]]:
     return {name: called.of_dimension[name] for name in DIMENSIONS}
 
 
-def percent(share: float | None) -> str:
-    """A rate as people read it; a dash for a rate of nothing."""
-    return "—" if share is None else f"{share:.1%}"
+def percent(share: float | None) -> float | None:
+    """A rate in percent, to one place; nothing for a rate of nothing."""
+    return None if share is None else round(share * 100, 1)
 
 
 def attached(data: bytes, name: str, kind: str) -> Response:

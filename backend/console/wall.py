@@ -1,6 +1,8 @@
 """The screen in the hall. It opens for who may see figures, and for a screen with a link of its own, which opens
 nothing else."""
 
+from datetime import timedelta
+
 from flask import jsonify, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
@@ -14,19 +16,22 @@ from backend.locale import current_locale
 from backend.parts import parts
 
 COOKIE = "wall"
+NOTED_EVERY = timedelta(minutes=1)
 LASTS = 400 * 24 * 3600
 """Seconds; a year and some, the most that browsers keep."""
 
 
 def is_open() -> bool:
-    """Whether whoever asks may see the wall; a screen's own visit is noted."""
+    """Whether whoever asks may see the wall; of a screen it is noted once a minute that it was there."""
     if current_user.is_authenticated:
         return me().may_enter("insight")
-    with parts().database.write() as session:
-        screen = screens.screen_of(session, request.cookies.get(COOKIE, ""))
-        if screen:
-            screen.seen_at = parts().clock()
-        return screen is not None
+    key, now = request.cookies.get(COOKIE, ""), parts().clock()
+    with parts().database.read() as session:
+        screen = screens.screen_of(session, key)
+    if screen and (screen.seen_at is None or now - screen.seen_at > NOTED_EVERY):
+        with parts().database.write() as session:
+            screens.note_seen(session, screen.id, now)
+    return screen is not None
 
 
 def show_wall() -> ResponseReturnValue:

@@ -47,7 +47,7 @@ class Conversation(Base):
     callback_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # when the call back was asked for
     callback_tries: Mapped[int] = mapped_column(default=0, server_default="0")
     may_record: Mapped[bool | None]  # what the caller answered, where consent is asked for
-    closed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    closed_at: Mapped[datetime | None] = mapped_column(UtcDateTime, index=True)
     wrap_up: Mapped[str | None] = mapped_column(
         String(20)
     )  # what came of the talk with the operator (wrap_up.OUTCOMES)

@@ -18,6 +18,8 @@ from backend.insight.rollups import DIMENSIONS, MEASURES
 Step = Literal["day", "week", "month"]
 BEGINNING: Final = date(2000, 1, 1)
 """Before the first case of any line."""
+UNKNOWN: Final = "-"
+"""In a slice: the cases of which this is not known."""
 PAGE: Final = 50
 """Cases on one page of a drill-down."""
 
@@ -220,8 +222,8 @@ def cases_behind(
     session: Session, wanted: Slice, measure: str, now: datetime, page: int = 0
 ) -> list[tuple[CaseFact, Case]]:
     """The cases that `measure` of the slice counts, PAGE of them, the newest first; a measure of rollups.MEASURES, or
-    `open` or `overdue` for what lies there now."""
-    moment, more = behind(measure, now)
+    `open` or `overdue` for what lies there at the end of the slice, or now, as `stock` counts them."""
+    moment, more = behind(measure, min(now, midnight(wanted.until)))
     query = select(CaseFact, Case).join(Case, Case.id == CaseFact.case_id).where(*more)
     if measure not in ("open", "overdue"):
         query = query.where(moment >= midnight(wanted.since), moment < midnight(wanted.until))
@@ -230,11 +232,13 @@ def cases_behind(
     return [(fact, case) for fact, case in rows]
 
 
-def behind(measure: str, now: datetime) -> tuple[Any, Sequence[ColumnElement[bool]]]:
-    """When a case is counted by this measure, and what else must be so. `counted` in rollups.py says the same of one
-    case."""
+def behind(measure: str, end: datetime) -> tuple[Any, Sequence[ColumnElement[bool]]]:
+    """When a case is counted by this measure, and what else must be so; `open` and `overdue` at the moment `end`. `counted`
+    in rollups.py says the same of one case."""
     late = CaseFact.settled_at > CaseFact.due_at
     unsettled = and_(CaseFact.settled_at.is_(None), CaseFact.paused.is_(False))
+    still_open = or_(CaseFact.ended_at.is_(None), CaseFact.ended_at >= end)
+    still_late = or_(unsettled, and_(late, CaseFact.settled_at >= end))
     settled, said = CaseFact.settled_at.is_not(None), CaseFact.said_at.is_not(None)
     found: dict[str, tuple[Any, Sequence[ColumnElement[bool]]]] = {
         "filed": (CaseFact.filed_at, ()),
@@ -247,19 +251,17 @@ def behind(measure: str, now: datetime) -> tuple[Any, Sequence[ColumnElement[boo
         "ended": (CaseFact.ended_at, (CaseFact.ended_at.is_not(None),)),
         "closed": (CaseFact.ended_at, (CaseFact.outcome == "closed",)),
         "visited": (CaseFact.said_at, (said,)),
-        "open": (CaseFact.filed_at, (CaseFact.ended_at.is_(None),)),
-        "overdue": (CaseFact.due_at, missed(now)),
+        "open": (CaseFact.filed_at, (CaseFact.filed_at < end, still_open)),
+        "overdue": (CaseFact.due_at, (CaseFact.due_at < end, still_late)),
     }
     for name in ("contacted", "solved", "satisfied"):
         found[name] = (CaseFact.said_at, (said, getattr(CaseFact, name).is_(True)))
     return found[measure]
 
 
-def longest_overdue(session: Session, now: datetime, limit: int = 5) -> list[tuple[CaseFact, Case]]:
+def longest_overdue(session: Session, now: datetime, limit: int = 5) -> list[CaseFact]:
     """The cases that nobody has replied to and whose deadline passed longest ago."""
-    query = select(CaseFact, Case).join(Case, Case.id == CaseFact.case_id)
-    late = query.where(*missed(now)).order_by(CaseFact.due_at).limit(limit)
-    return [(fact, case) for fact, case in session.execute(late)]
+    return list(session.scalars(select(CaseFact).where(*missed(now)).order_by(CaseFact.due_at).limit(limit)))
 
 
 @dataclass(frozen=True)
@@ -295,8 +297,8 @@ def conditions(session: Session, wanted: Slice, table: Any = CaseCell) -> list[C
     for dimension in DIMENSIONS:
         if value := getattr(wanted, dimension):
             column = getattr(table, dimension)
-            codes = with_all_below(session, dimension, value)
-            found.append(column == value if codes == [value] else column.in_(codes))
+            codes = [""] if value == UNKNOWN else with_all_below(session, dimension, value)
+            found.append(column == codes[0] if len(codes) == 1 else column.in_(codes))
     return found
 
 

@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import JSON, BigInteger, ForeignKey, Index, LargeBinary, String, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
+from backend.audit import audited
 from backend.database import Base, UtcDateTime
 
 
@@ -68,9 +69,7 @@ class CaseCell(Base):
     redos: Mapped[int] = mapped_column(default=0)  # of the cases filed then
     settled: Mapped[int] = mapped_column(default=0)  # replied to, or ended without a reply
     late: Mapped[int] = mapped_column(default=0)  # of them, after their deadline
-    minutes: Mapped[int] = mapped_column(
-        BigInteger, default=0
-    )  # from filing to settling, of all that were settled then
+    minutes: Mapped[int] = mapped_column(BigInteger, default=0)  # from filing to settling, of all settled then
     lapsed: Mapped[int] = mapped_column(default=0)  # deadlines that passed then and were not kept
     ended: Mapped[int] = mapped_column(default=0)
     closed: Mapped[int] = mapped_column(default=0)  # of those ended: not declined, transferred, merged or withdrawn
@@ -126,6 +125,7 @@ class SavedView(Base):
     saved_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
+@audited("screen", only=("name", "ended_at"))
 class WallScreen(Base):
     """A screen in a hall: what its link opens is the wall and nothing else. Of the link only a hash is kept."""
 

@@ -40,8 +40,8 @@ class Names:
         return list(self.of_dimension["district"])
 
     def of(self, dimension: str, value: str) -> str:
-        """What a value is called; a value that nobody has named is shown as it is."""
-        return self.of_dimension[dimension].get(value, value) or self.unknown
+        """What a value is called: one that nobody has named as it is, an empty one (in a slice "-") as not known."""
+        return self.unknown if value in ("", "-") else self.of_dimension[dimension].get(value, value)
 
 
 def names(session: Session, locale: str) -> Names:

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any, Final
 
-from sqlalchemy import case, delete, func, insert, or_, select
+from sqlalchemy import and_, case, delete, func, insert, or_, select, union
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -105,7 +105,7 @@ def rebuild(database: Database, clock: Clock, tell: Callable[[str], object] = st
 
 def locked_mark(session: Session, name: str) -> Mark:
     """The mark of this name, kept from others until this transaction ends; made at first use."""
-    session.execute(upsert(session, Mark, [], ("name",)), [{"name": name, "value": 0, "note": ""}])
+    session.execute(upsert(session, Mark.__table__, (), ("name",)), [{"name": name, "value": 0, "note": ""}])
     return session.scalars(select(Mark).where(Mark.name == name).with_for_update()).one()
 
 
@@ -146,9 +146,7 @@ def look_at(session: Session, ids: Sequence[int]) -> None:
             row = rows.setdefault(key, dict(zip(CELL, key, strict=True)) | dict.fromkeys(MEASURES, 0))
             row[measure] = number
     if rows:
-        in_order = [
-            rows[key] for key in sorted(rows)
-        ]  # one order for all, so that two writers can't lock each other out
+        in_order = [rows[key] for key in sorted(rows)]  # so that two writers can't lock each other out
         session.execute(upsert(session, CaseCell.__table__, MEASURES, CELL), in_order)
 
 
@@ -257,26 +255,38 @@ def district_named(text: str) -> str:
 
 
 def count_talks(database: Database, now: datetime) -> None:
-    """Count the hours anew in which conversations began that something has happened to since the last time."""
-    with database.write() as session:
-        mark = locked_mark(session, "talks")
-        hours = hours_touched(session, mark.at - SETTLES_IN if mark.at else None)
-        for hour in hours:
-            session.execute(delete(TalkCell).where(TalkCell.hour == hour))
-            rows = list(talks_of(session, hour))
-            if rows:
-                session.execute(insert(TalkCell), rows)
-        mark.at = now
+    """Count the hours anew in which conversations began that something has happened to since the last time, a day's hours
+    in a transaction: the first time they may be those of years."""
+    with database.read() as session:
+        mark = session.get(Mark, "talks")
+        hours = hours_touched(session, mark.at - SETTLES_IN if mark and mark.at else None)
+    for begin in range(0, len(hours) + 1, 24):
+        with database.write() as session:
+            mark = locked_mark(session, "talks")
+            for hour in hours[begin : begin + 24]:
+                session.execute(delete(TalkCell).where(TalkCell.hour == hour))
+                if rows := list(talks_of(session, hour)):
+                    session.execute(insert(TalkCell), rows)
+            if begin + 24 > len(hours):
+                mark.at = now
 
 
 def hours_touched(session: Session, since: datetime | None) -> list[datetime]:
     """The hours in which conversations began to which something has happened since then (None: all)."""
-    query = select(Conversation.started_at)
-    if since is not None:
-        moments = (Conversation.started_at, Conversation.waiting_since, Conversation.taken_at, Conversation.closed_at)
+    begun = select(Conversation.started_at)
+    if since is None:
+        found = session.scalars(begun)
+    else:
         spoken = select(Turn.conversation_id).where(Turn.act.is_not(None), Turn.said_at >= since)
-        query = query.where(or_(*(moment >= since for moment in moments), Conversation.id.in_(spoken)))
-    return sorted({moment.replace(minute=0, second=0, microsecond=0) for moment in session.scalars(query)})
+        moved = or_(Conversation.waiting_since >= since, Conversation.taken_at >= since)
+        parts = (  # each of them found by an index
+            Conversation.started_at >= since,
+            Conversation.closed_at >= since,
+            and_(Conversation.state.in_(("bot", "waiting", "operator")), moved),
+            Conversation.id.in_(spoken),
+        )
+        found = session.scalars(union(*(begun.where(part) for part in parts)))
+    return sorted({moment.replace(minute=0, second=0, microsecond=0) for moment in found})
 
 
 def talks_of(session: Session, hour: datetime) -> Iterable[dict[str, Any]]:

@@ -4,13 +4,14 @@ import hashlib
 import secrets
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from backend.errors import Refused
 from backend.insight.models import WallScreen
 
 NAME_LIMIT = 60
+"""Characters of a screen's name, as the table has them."""
 
 
 def make_screen(session: Session, name: str, staff_id: int, now: datetime) -> str:
@@ -29,6 +30,11 @@ def screen_of(session: Session, key: str) -> WallScreen | None:
         return None
     screen = session.scalar(select(WallScreen).where(WallScreen.key_hash == hash_of(key)))
     return screen if screen and screen.ended_at is None else None
+
+
+def note_seen(session: Session, screen_id: int, now: datetime) -> None:
+    """A screen was there just now."""
+    session.execute(update(WallScreen).where(WallScreen.id == screen_id).values(seen_at=now))
 
 
 def screens(session: Session) -> list[WallScreen]:

@@ -141,14 +141,13 @@ def agencies(session: Session, month: Slice, called: names.Names) -> list[dict[s
 
 
 def overdue(session: Session, now: datetime, called: names.Names) -> list[dict[str, Any]]:
-    """What has been overdue longest. Of a case's number only the end is shown: who has it could look for the rest."""
+    """What has been overdue longest, without the cases' numbers, by which they could be looked up."""
     return [
         {
-            "number": f"•••••-{case.number[-5:-3]}•••",
+            "district": called.of("district", fact.district),
             "category": called.of("category", fact.category),
             "agency": called.of("agency", fact.agency),
             "days": (now - fact.due_at).days,
-            "hours": int((now - fact.due_at) / timedelta(hours=1)),
         }
-        for fact, case in figures.longest_overdue(session, now, SHOWN)
+        for fact in figures.longest_overdue(session, now, SHOWN)
     ]

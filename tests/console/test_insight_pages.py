@@ -6,8 +6,10 @@ import re
 import httpx
 import pytest
 from openpyxl import load_workbook
+from sqlalchemy import update
 
 from backend.directory.models import Agency
+from backend.insight.models import CaseCell, CaseFact
 from backend.insight.rollups import keep_in_step
 from backend.insight.sample_year import fill
 from backend.parts import Parts
@@ -24,10 +26,14 @@ def analyst(web: httpx.Client, parts: Parts) -> httpx.Client:
     return log_in(web, "analyst1")
 
 
-def test_a_figure_is_that_of_the_cases_behind_it(analyst: httpx.Client) -> None:
-    page = analyst.get(INSIGHT)
+PERIODS: tuple[dict[str, str], ...] = ({}, {"since": "2026-11-01", "until": "2026-11-20"})
+
+
+@pytest.mark.parametrize("period", PERIODS, ids=["until today", "past"])
+def test_a_figure_is_that_of_the_cases_behind_it(analyst: httpx.Client, period: dict[str, str]) -> None:
+    page = analyst.get(INSIGHT, params=period)
     assert not re.search(r"<style|\sstyle=|\son\w+=|<script>", page.text)
-    for measure in ("filed", "overdue"):
+    for measure in ("filed", "ended", "open", "overdue"):
         link = re.search(rf'<a href="([^"]+)" data-testid="tile-{measure}">([\d,]+)</a>', page.text)
         assert link
         address, shown, listed, number = link[1].replace("&amp;", "&"), int(link[2].replace(",", "")), 0, 0
@@ -72,6 +78,41 @@ def test_a_saved_view_opens_by_its_short_link_for_a_colleague(analyst: httpx.Cli
     opened = log_in(analyst, "supervisor1").get(short.headers["Location"])
     assert dict(httpx.URL(opened.headers["Location"]).params) == view
     assert "供热 &lt;b&gt;" in analyst.get(INSIGHT).text
+
+
+def test_who_has_saved_a_view_takes_it_away_and_nobody_else_does(analyst: httpx.Client) -> None:
+    short = analyst.post(f"{INSIGHT}/views", data={"csrf_token": token(analyst.get(INSIGHT)), "name": "供热"})
+    link = short.headers["Location"]
+    mine = dict(analyst.cookies)
+    analyst.cookies.clear()
+    page = log_in(analyst, "supervisor1").get(INSIGHT)
+    assert f'href="{link}"' in page.text and f"{link}/remove" not in page.text
+    assert analyst.post(f"{link}/remove", data={"csrf_token": token(page)}).status_code == 404
+    analyst.cookies.clear()
+    analyst.cookies.update(mine)
+    assert analyst.post(f"{link}/remove", data={"csrf_token": token(analyst.get(INSIGHT))}).status_code == 302
+    assert analyst.get(link).status_code == 404
+
+
+def test_cases_of_no_known_district_are_a_slice_of_their_own(analyst: httpx.Client, parts: Parts) -> None:
+    with parts.database.write() as session:
+        session.execute(update(CaseCell).where(CaseCell.district == "明湖区").values(district=""))
+        session.execute(update(CaseFact).where(CaseFact.district == "明湖区").values(district=""))
+    page = analyst.get(INSIGHT, params={"by": "district"})
+    row = re.search(r'<a href="([^"]+)" data-row>不详</a></th>\s*<td><a href="([^"]+)">(\d+)</a>', page.text)
+    assert row
+    part = analyst.get(row[1].replace("&amp;", "&")).text
+    assert f'data-testid="tile-filed">{row[3]}<' in part and '<option value="-" selected>不详' in part
+    assert analyst.get(row[2].replace("&amp;", "&")).text.count('data-testid="row"') == int(row[3])
+
+
+def test_figures_are_exported_as_numbers_that_a_spreadsheet_adds_up(analyst: httpx.Client) -> None:
+    book = load_workbook(io.BytesIO(analyst.get(f"{INSIGHT}/export", params={"by": "channel"}).content))
+    shown = re.search(r'data-testid="tile-filed">([\d,]+)<', analyst.get(INSIGHT).text)
+    assert shown
+    numbers = [row[1] for row in book.worksheets[0].iter_rows(min_row=2, values_only=True)]
+    assert all(isinstance(one, int) for one in numbers)
+    assert sum(one for one in numbers if isinstance(one, int)) == int(shown[1])
 
 
 def test_a_name_that_a_spreadsheet_would_run_is_exported_as_words(analyst: httpx.Client, parts: Parts) -> None:

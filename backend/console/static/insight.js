@@ -16,7 +16,7 @@ const lines = ({ heads, rows }) => ({
   yAxis: { type: "value", axisLabel: { color: colour("--ink-soft") }, splitLine: { lineStyle: { color: colour("--line") } } },
   legend: { top: 0, textStyle: { color: colour("--ink") } },
   series: heads.slice(1).map((name, place) => ({
-    name, type: "line", showSymbol: rows.length < 32, smooth: true, data: rows.map((row) => number(row[place + 1])),
+    name, type: "line", showSymbol: rows.length < 32, data: rows.map((row) => number(row[place + 1])),
     lineStyle: { type: place === 2 ? "dashed" : "solid", width: 2 },
   })),
 });
