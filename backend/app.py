@@ -16,6 +16,9 @@ from backend.api import cases, conversations, knowledge, open311
 from backend.api.schemas import JsonApi
 from backend.cases.sweep import sweep
 from backend.chat import views as chat
+from backend.chat import wechat
+from backend.chat.media import PhotoFetcher
+from backend.chat.wechat import WeChatSender
 from backend.clock import Clock, utc_now
 from backend.console import views as console
 from backend.conversations.outcomes import recent_clicks
@@ -92,6 +95,8 @@ def create_app(settings: Settings | None = None, bot: Bot | None = None, clock: 
     app.register_blueprint(open311.blueprint)
     csrf.exempt(open311.blueprint)
     app.register_blueprint(chat.blueprint)
+    app.register_blueprint(wechat.blueprint)
+    csrf.exempt(wechat.blueprint)
     app.register_blueprint(console.blueprint)
     if settings.environment == "development":
         phone = make_phone_blueprint(settings)
@@ -133,8 +138,18 @@ def make_jobs(shared: Parts) -> Jobs:
         jobs.every_minute("sweep_calls", shared.telephone.sweep)
         provider = shared.telephone.provider
         webhook = make_webhook_sender(shared.database, shared.clock, shared.settings.webhook_networks)
-        senders = {"sms": Texter(shared, provider).send, "webhook": webhook}
-        jobs.every_minute("deliver", lambda: outbox.deliver(shared.database, shared.clock, senders))
+        senders = {
+            "sms": Texter(shared, provider).send,
+            "wechat": WeChatSender(shared).send,
+            "photo": PhotoFetcher(shared).send,
+            "webhook": webhook,
+        }
+
+        def deliver() -> None:
+            outbox.deliver(shared.database, shared.clock, senders)
+
+        jobs.every_minute("deliver", deliver)
+        shared.database.after_commit(outbox.WAKING, jobs.job("deliver_now", deliver))
         jobs.every_minute("visit_citizens", Caller(shared, provider).work)
         jobs.every_minute("fetch_recordings", Recovery(shared, provider).work)
         jobs.every_minute("transcribe", Transcriber(shared, provider).work)

@@ -4,7 +4,8 @@ A transaction never spans a call to another process (the bot, Twilio): the bot's
 and SQLite has one writer.
 """
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime
 from threading import Lock
@@ -13,6 +14,9 @@ from typing import Any
 from sqlalchemy import DateTime, Dialect, Engine, create_engine, event
 from sqlalchemy.orm import DeclarativeBase, Session, sessionmaker
 from sqlalchemy.types import TypeDecorator
+
+log = logging.getLogger(__name__)
+AFTERWARDS = "afterwards"
 
 
 class Base(DeclarativeBase):
@@ -48,6 +52,7 @@ class Database:
         writing = self.engine.execution_options(writing=True)
         self._reader = sessionmaker(self.engine, expire_on_commit=False)
         self._writer = sessionmaker(writing, expire_on_commit=False)
+        self._afterwards: dict[str, Callable[[], object]] = {}
 
     def close(self) -> None:
         """Let go of every connection."""
@@ -64,6 +69,24 @@ class Database:
         """A session whose changes are committed together at the end, or not at all when something is raised."""
         with self._turn_to_write, self._writer.begin() as session:
             yield session
+        for topic in session.info.get(AFTERWARDS, ()):
+            self._tell(topic)
+
+    def after_commit(self, topic: str, do: Callable[[], object]) -> None:
+        """From now on do this after each transaction in which `tell_after_commit` was called with the topic."""
+        self._afterwards[topic] = do
+
+    def _tell(self, topic: str) -> None:
+        """What is committed stays so whatever comes of this."""
+        try:
+            self._afterwards.get(topic, lambda: None)()
+        except Exception:  # such as a queue that can't be reached
+            log.exception("what follows a transaction has failed: %s", topic)
+
+
+def tell_after_commit(session: Session, topic: str) -> None:
+    """Have what Database.after_commit names done once the transaction is committed."""
+    session.info.setdefault(AFTERWARDS, set()).add(topic)
 
 
 def make_engine(url: str) -> Engine:

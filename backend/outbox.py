@@ -11,11 +11,14 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from backend.clock import Clock
-from backend.database import Base, Database, UtcDateTime
+from backend.database import Base, Database, UtcDateTime, tell_after_commit
 
 log = logging.getLogger(__name__)
 
-Channel = Literal["sms", "webhook", "email", "recording"]
+Channel = Literal["sms", "wechat", "webhook", "email", "recording", "photo"]
+
+WAKING = "outbox"
+"""What Database.after_commit is told when there is something to send at once."""
 
 GAPS = tuple(timedelta(minutes=minutes) for minutes in (1, 5, 20, 60, 240, 720))
 """How long to wait after the first, second … try; after one try more than there are gaps the message has failed."""
@@ -30,8 +33,8 @@ class OutgoingMessage(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     key: Mapped[str] = mapped_column(String(160), unique=True)  # the reason: the same reason is one message
-    channel: Mapped[str] = mapped_column(String(10))  # sms, webhook, email, recording
-    recipient: Mapped[str] = mapped_column(String(500))  # E.164, URL, address
+    channel: Mapped[str] = mapped_column(String(10))  # one of Channel
+    recipient: Mapped[str] = mapped_column(String(500))  # E.164, openid, URL, address
     body: Mapped[dict[str, Any]] = mapped_column(JSON)
     state: Mapped[str] = mapped_column(String(10), default="waiting")  # waiting, sent, failed
     tries: Mapped[int] = mapped_column(default=0)
@@ -69,6 +72,8 @@ def put(
     message = {"channel": channel, "recipient": recipient, "body": body, "state": "waiting", "tries": 0}
     row = insert(OutgoingMessage).values(key=key, **message, put_at=now, due_at=due_at or now)
     session.execute(row.on_conflict_do_nothing(index_elements=["key"]))
+    if due_at is None or due_at <= now:
+        tell_after_commit(session, WAKING)
 
 
 def deliver(database: Database, clock: Clock, senders: Mapping[str, Sender]) -> int:

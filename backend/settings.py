@@ -86,6 +86,20 @@ class Settings(BaseSettings):
     queue_limit: int = Field(180, description="seconds a caller waits before the line offers to take a message itself")
     jurisdiction: str = Field("shandong", description="deadline profile, a key of nlu_data/deadlines.yml")
 
+    wechat_token: str = Field(
+        "", description="of the WeChat official account's server (令牌); empty: /wechat is not there"
+    )
+    wechat_aes_key: str = Field(
+        "",
+        pattern=r"^([A-Za-z0-9]{43})?$",
+        description="EncodingAESKey (消息加解密密钥), for the account's safe mode; empty: its plain mode",
+    )
+    wechat_app_id: str = Field("", description="AppID of the account (开发者ID)")
+    wechat_app_secret: str = Field(
+        "",
+        description="AppSecret, for customer-service messages; empty: only what is answered within 5 s reaches people",
+    )
+
     widget_sites: str = Field(
         "",
         pattern=r"^(https?://[\w.:*-]+( https?://[\w.:*-]+)*)?$",

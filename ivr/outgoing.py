@@ -15,6 +15,8 @@ from ivr.visits import Visit
 
 blueprint = Blueprint("outgoing", __name__, url_prefix="/ivr")
 log = logging.getLogger(__name__)
+PHOTOS_LIMIT = 10
+"""Media of one message (messaging/guides/accepting-mms)."""
 
 
 def visit_of_request() -> int:
@@ -53,11 +55,17 @@ def visit_status() -> Response:
 @blueprint.post("/sms")
 @signed_by_account
 def sms() -> Response:
-    """A text message to the line (messaging/twiml)."""
-    sender = request.form.get("From", "")
-    if not re.fullmatch(r"\+\d{5,15}", sender):
+    """A text message to the line, perhaps with pictures (messaging/twiml)."""
+    sender, sid = request.form.get("From", ""), request.form.get("MessageSid", "")
+    if not re.fullmatch(r"\+\d{5,15}", sender) or not re.fullmatch(r"\w{3,40}", sid):
         return twiml(NOTHING)
-    return twiml(answer_text(parts(), sender, request.form.get("Body", "")))
+    photos = [
+        request.form[f"MediaUrl{number}"]
+        for number in range(min(request.form.get("NumMedia", default=0, type=int), PHOTOS_LIMIT))
+        if request.form.get(f"MediaContentType{number}", "").startswith("image/")
+        and f"MediaUrl{number}" in request.form
+    ]
+    return twiml(answer_text(parts(), sender, request.form.get("Body", ""), sid, photos))
 
 
 @blueprint.post("/sms-status")

@@ -1,6 +1,7 @@
 """Text messages (SMS): how the outbox' are sent, and what is answered to those that come in."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from backend import outbox
 from backend.cases import service as cases
 from backend.cases.rules import FINAL_STATES
 from backend.cases.words import day_words, state_words
+from backend.chat import gateway
+from backend.chat.texts import as_text, language_of, pieces
 from backend.city import city_name
 from backend.errors import Refused
 from backend.outbox import NotSent, OutgoingMessage
@@ -29,19 +32,6 @@ START = re.compile(r"\s*(jd|恢复|恢复订阅|start|unstop|yes)\s*", re.IGNORE
 """What stops and starts messages: Twilio's own words (messaging/tutorials/advanced-opt-out) and those common in China."""
 
 
-def pieces(text: str, longest: int = LONGEST) -> list[str]:
-    """The text as one message, or as several of at most `longest` characters, cut after a sentence where one ends in the
-    later half, and numbered (1/3)."""
-    if len(text) <= longest:
-        return [text]
-    room, rest, cut = longest - len("(99/99)"), text, []
-    while rest:
-        end = len(rest) if len(rest) <= room else max(rest.rfind(mark, room // 2, room) for mark in "。！？；\n.") + 1
-        cut.append(rest[: end or room])
-        rest = rest[end or room :]
-    return [f"({number}/{len(cut)}){part}" for number, part in enumerate(cut, start=1)]
-
-
 @dataclass(frozen=True)
 class Texter:
     """Sends the outbox' text messages."""
@@ -52,7 +42,7 @@ class Texter:
     def send(self, message: OutgoingMessage) -> str:
         """Send one message; returns its SID. A long one is sent in pieces, of which the later ones become messages of their
         own, so that none is sent twice because another failed. Raises NotSent."""
-        first, *others = pieces(str(message.body["text"]))
+        first, *others = pieces(str(message.body["text"]), LONGEST)
         with self.parts.database.write() as session:
             wish = wish_of(session, self.parts.settings, message.recipient)
             if wish and wish.no_texts_since:
@@ -68,26 +58,47 @@ class Texter:
             raise NotSent(str(failure), failure.final) from failure
 
 
-def answer_text(parts: Parts, sender: str, text: str) -> str:
-    """The TwiML that answers a text message from `sender` (E.164): where the case stands whose number it holds, if it was
-    filed from this telephone; or that messages stop or start. A repeat gets the same."""
-    locale = "zh" if re.search(r"[一-鿿]", text) or not re.search(r"[a-z]{3}", text, re.IGNORECASE) else "en"
+def answer_text(parts: Parts, sender: str, text: str, sid: str, photos: Sequence[str] = ()) -> str:
+    """The TwiML that answers a text message from `sender` (E.164): messages stop or start; where the case stands whose
+    number it holds, if it was filed from this telephone; for all else what the conversation goes on with. `photos` are
+    the addresses of what came along. A repeat (`sid`) gets the same."""
+    locale = language_of(text)
     if STOP.fullmatch(text) or START.fullmatch(text):
-        wants = bool(START.fullmatch(text))
-        with parts.database.write() as session:
-            wish = wish_of(session, parts.settings, sender)
-            if wish is None:
-                wish = CallerWish(number_hash=hashed(parts.settings, sender), language="zh", slow=False)
-                session.add(wish)
-            if wants or wish.no_texts_since is None:
-                wish.no_texts_since = None if wants else parts.clock()
-        return reply("sms_started" if wants else "sms_stopped", locale)
-    number = re.search(r"\d{5}[\s-]?\d{5}", text)
-    if number is None:
-        return reply("sms_help", locale)
+        return reply(choose_messages(parts, sender, bool(START.fullmatch(text))), locale)
+    if number := re.search(r"\d{5}[\s-]?\d{5}", text):
+        return reply_state(parts, sender, number[0], locale)
+    key = f"sms:{sid}"
+    with parts.database.write() as session:
+        for place, url in enumerate(photos):
+            body = {"channel": "sms", "peer": sender, "key": f"{key}/{place}"}
+            outbox.put(session, f"photo:{key}/{place}", "photo", url, body, parts.clock())
+    if not text.strip():
+        return messages()
+    try:
+        taken = gateway.correspond(parts, "sms", sender, locale, text, key)
+    except Refused as refusal:
+        return messages(refusal.sentence(locale))
+    said = as_text(taken.replies, locale)
+    return messages(*pieces(said, LONGEST)) if said else messages()
+
+
+def choose_messages(parts: Parts, sender: str, wants: bool) -> str:
+    """Note whether this telephone wants messages; returns the key of what is said."""
+    with parts.database.write() as session:
+        wish = wish_of(session, parts.settings, sender)
+        if wish is None:
+            wish = CallerWish(number_hash=hashed(parts.settings, sender), language="zh", slow=False)
+            session.add(wish)
+        if wants or wish.no_texts_since is None:
+            wish.no_texts_since = None if wants else parts.clock()
+    return "sms_started" if wants else "sms_stopped"
+
+
+def reply_state(parts: Parts, sender: str, number: str, locale: str) -> str:
+    """Where a case stands, for the telephone that it was filed from."""
     with parts.database.read() as session:
         try:
-            case = cases.get_case(session, number[0])
+            case = cases.get_case(session, number)
         except Refused:
             return reply("sms_unknown", locale)
         if case.contact != sender:
@@ -99,6 +110,12 @@ def answer_text(parts: Parts, sender: str, text: str) -> str:
 
 def reply(key: str, locale: str, **facts: object) -> str:
     """The TwiML of one answer."""
+    return messages(TEXTS.say(key, locale, city=city_name(locale), **facts).text)
+
+
+def messages(*texts: str) -> str:
+    """The TwiML of these messages."""
     response = MessagingResponse()
-    response.message(TEXTS.say(key, locale, city=city_name(locale), **facts).text)
+    for text in texts:
+        response.message(text)
     return str(response)

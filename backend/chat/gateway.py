@@ -1,12 +1,13 @@
-"""The chat channel: begins a conversation, passes messages to the one record and the one bot, and keeps what was said
-when the bot is down."""
+"""The channels in writing, chat page, WeChat and SMS: begins a conversation, passes messages to the one record and the one
+bot, and keeps what was said when the bot is down."""
 
 import contextlib
 import secrets
 from collections import defaultdict
 from dataclasses import dataclass
+from typing import Literal
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from backend.attachments import File, accept, attachments_of, keep, link_part
@@ -14,11 +15,15 @@ from backend.cases import service as cases
 from backend.cases.models import Case
 from backend.cases.service import Actor, Filing
 from backend.conversations import service
+from backend.conversations.models import Conversation, Turn
 from backend.conversations.service import PHRASES, TurnTaken
 from backend.errors import Refused
 from backend.parts import Parts
 from bot import say
 from bot.client import BotUnavailable, Reply
+
+TextChannel = Literal["wechat", "sms"]
+"""Channels that know who writes and show nothing but words."""
 
 
 @dataclass(frozen=True)
@@ -55,12 +60,51 @@ def receive(parts: Parts, conversation_id: str, token: str, text: str, key: str 
     """Take a message of the chat page and return the replies. Raises Refused for a wrong token and bad text."""
     with parts.database.read() as session:
         service.get_conversation(session, conversation_id, token)
+    return take_turn(parts, conversation_id, text, key or secrets.token_hex(8))
+
+
+def take_turn(parts: Parts, conversation_id: str, text: str, key: str) -> TurnTaken:
+    """What is replied, by the bot or, when it is down, by the line. Raises Refused for bad text and closed conversations."""
     try:
-        return service.take_turn(
-            parts.database, parts.bot, parts.clock, conversation_id, text, key or secrets.token_hex(8)
-        )
+        return service.take_turn(parts.database, parts.bot, parts.clock, conversation_id, text, key)
     except BotUnavailable:
         return keep_for_staff(parts, conversation_id)
+
+
+def correspond(parts: Parts, channel: TextChannel, peer: str, locale: str, text: str, key: str) -> TurnTaken:
+    """Take a message of somebody who writes by WeChat or SMS. `key` is the channel's name for it: sent twice, it counts
+    once. What an operator says later goes out by itself (conversations/service.py). Raises Refused for bad text."""
+    return take_turn(parts, conversation_with(parts, channel, peer, locale, key), text, key)
+
+
+def conversation_with(parts: Parts, channel: TextChannel, peer: str, locale: str, key: str = "") -> str:
+    """The id of the conversation that the message with this key is of: the one that it has come to before, the one that is
+    open, or a new one."""
+    with parts.database.write() as session:
+        if session.get_bind().dialect.name == "postgresql":  # two first messages at once begin one conversation
+            session.execute(select(func.pg_advisory_xact_lock(func.hashtext(f"{channel}:{peer}"))))
+        theirs = select(Conversation.id).where(Conversation.channel == channel, Conversation.peer == peer)
+        came = theirs.join(Turn, Turn.conversation_id == Conversation.id).where(Turn.message_key == key)
+        if key and (found := session.scalar(came.limit(1))):
+            return found
+        still_open = theirs.where(Conversation.state != "closed").order_by(Conversation.started_at.desc())
+        if found := session.scalar(still_open.limit(1)):
+            return found
+        caller = peer if channel == "sms" else None
+        conversation, _ = service.open_conversation(session, channel, locale, parts.clock(), caller)
+        conversation.peer, conversation.token_hash = peer, None
+        return conversation.id
+
+
+def greet(parts: Parts, channel: TextChannel, peer: str, locale: str) -> Reply:
+    """The greeting of who has just come, on the record so that its choices can be chosen."""
+    greeting = Reply.from_json(say.greet(locale))
+    conversation_id = conversation_with(parts, channel, peer, locale)
+    with parts.database.write() as session:
+        conversation = service.get_conversation(session, conversation_id)
+        if conversation.state == "bot":
+            service.record_reply(session, conversation, greeting, parts.clock())
+    return greeting
 
 
 def keep_for_staff(parts: Parts, conversation_id: str) -> TurnTaken:

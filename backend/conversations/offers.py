@@ -115,7 +115,7 @@ def open_offers(session: Session) -> list[Offer]:
 def outcome(session: Session, offer: Offer, now: datetime) -> str:
     """How an open offer has ended; nothing while it goes on."""
     conversation = offer.conversation
-    if conversation.channel == "chat":
+    if conversation.channel != "phone":
         if conversation.state != "waiting":
             return "withdrawn"  # taken by a colleague, or the citizen has gone
         return "missed" if now >= offer.ends_at else ""
@@ -149,7 +149,7 @@ def accept(session: Session, offer_id: int, staff: Staff, now: datetime) -> Conv
     offer = own_offer(session, offer_id, staff)
     end(session, offer, "accepted", now)
     conversation = service.get_conversation(session, offer.conversation_id)
-    if conversation.channel == "chat":  # a call is accepted at the telephone
+    if conversation.channel != "phone":  # a call is accepted at the telephone
         service.take(session, conversation, staff, now)
     return conversation
 
@@ -229,7 +229,9 @@ def ready_operators(session: Session, now: datetime) -> list[Ready]:
             skills=listed(one.skills),
             has_telephone=bool(one.telephone),
             calls=held.get((one.id, "phone"), 0),
-            chats=held.get((one.id, "chat"), 0),
+            chats=sum(
+                count for (staff_id, channel), count in held.items() if staff_id == one.id and channel != "phone"
+            ),
             chat_limit=one.chat_limit,
             idle_since=max(filter(None, (last.get(one.id), began(periods.get(one.id), now)))),
         )
@@ -257,7 +259,7 @@ def lose(session: Session, staff: Staff, now: datetime) -> None:
     """Put the chats of a console that has died back into the queue, at their old places, and set the operator to away. A
     call goes on at the telephone, whose own end the service tells."""
     for conversation in service.held_by(session, staff):
-        if conversation.channel == "chat":
+        if conversation.channel != "phone":
             service.move(session, conversation, "queue_again", now)
             service.tell(session, conversation, "operator_lost", now)
     presence.set_presence(session, staff, "away", now, "lost")

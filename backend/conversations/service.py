@@ -16,7 +16,7 @@ from typing import NoReturn
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session, selectinload
 
-from backend import changes
+from backend import changes, outbox
 from backend.clock import Clock
 from backend.conversations import wrap_up
 from backend.conversations.models import Conversation, Turn
@@ -132,6 +132,9 @@ def record(
         conversation.operator_typing_at = None
     session.flush()
     changes.note(session, "turn", now, conversation.id, conversation.operator_id)
+    if conversation.peer and speaker in ("operator", "line"):  # no page is there that would fetch it
+        channel: outbox.Channel = "sms" if conversation.channel == "sms" else "wechat"
+        outbox.put(session, f"turn:{conversation.id}:{turn.number}", channel, conversation.peer, {"text": text}, now)
     return turn
 
 

@@ -1,5 +1,8 @@
 """Text messages: out of the outbox through the telephone service, and in through the signed webhook."""
 
+from uuid import uuid4
+
+import httpcore
 import httpx
 import pytest
 from flask import Flask
@@ -10,12 +13,20 @@ from twilio.request_validator import RequestValidator
 
 from backend import outbox
 from backend.app import create_app
+from backend.attachments import Attachment
 from backend.cases import service as cases
+from backend.cases.models import Case
 from backend.cases.service import Actor, Filing
+from backend.chat.media import PhotoFetcher
+from backend.chat.texts import pieces
+from backend.conversations import service as conversations
+from backend.conversations.models import Conversation, Turn
+from backend.directory.models import Staff
 from backend.outbox import OutgoingMessage
 from backend.parts import Parts
 from ivr.provider import Provider
-from ivr.texting import LONGEST, Texter, pieces
+from ivr.texting import LONGEST, Texter
+from tests.chat.test_chat import picture
 from tests.conftest import StandingClock, make_settings
 from tests.ivr.service import LINE, TelephoneService
 
@@ -54,8 +65,15 @@ def messages(parts: Parts) -> list[OutgoingMessage]:
         return list(session.scalars(select(OutgoingMessage).order_by(OutgoingMessage.id)))
 
 
-def text_in(app: Flask, body: str, sender: str = CITIZEN) -> str:
-    return post(app, "/ivr/sms", From=sender, To=LINE, Body=body, MessageSid="SM1").text
+def text_in(app: Flask, body: str, sender: str = CITIZEN, sid: str = "", **more: str) -> str:
+    sid = sid or f"SM{uuid4().hex}"
+    return post(app, "/ivr/sms", From=sender, To=LINE, Body=body, MessageSid=sid, **more).text
+
+
+def said_in(parts: Parts) -> list[tuple[str, str]]:
+    """Who said what, in all conversations."""
+    with parts.database.read() as session:
+        return [(turn.speaker, turn.text) for turn in session.scalars(select(Turn).order_by(Turn.id))]
 
 
 def post(app: Flask, path: str, **form: str) -> httpx.Response:
@@ -94,7 +112,7 @@ def test_a_long_answer_arrives_whole_in_numbered_pieces_each_once(
     clock.advance(minutes=2)
     deliver(parts, service)
     got = sent(service)
-    assert len(got) == len(set(got)) == len(pieces(answer)) > 1
+    assert len(got) == len(set(got)) == len(pieces(answer, LONGEST)) > 1
     assert "".join(part.split(")", 1)[1] for part in sorted(got)) == answer
 
 
@@ -149,11 +167,109 @@ def test_a_case_of_somebody_else_sounds_like_one_that_is_not_there(app: Flask, p
     assert "没有找到" in text_in(app, number, sender=OTHER)
 
 
-def test_anything_else_is_told_what_the_number_understands(app: Flask) -> None:
-    assert "工单号" in text_in(app, "你好")
-    assert "case number" in text_in(app, "hello there")
+def test_anything_else_is_a_conversation_that_goes_on(app: Flask, parts: Parts) -> None:
+    assert "转接人工" in text_in(app, "转人工")
+    text_in(app, "三号楼的路灯不亮")
+    assert [who for who, _ in said_in(parts)] == ["citizen", "bot", "citizen"]
+    with parts.database.read() as session:
+        talk = session.scalars(select(Conversation)).one()
+        assert (talk.channel, talk.caller, talk.state) == ("sms", CITIZEN, "waiting")
+
+
+def test_a_repeated_text_message_changes_nothing_and_is_answered_the_same(app: Flask, parts: Parts) -> None:
+    first = text_in(app, "转人工", sid="SM1")
+    assert text_in(app, "转人工", sid="SM1") == first
+    assert [who for who, _ in said_in(parts)] == ["citizen", "bot"]
+
+
+def test_what_is_said_while_the_bot_is_down_becomes_a_case_of_this_telephone(app: Flask, parts: Parts) -> None:
+    assert "工单" in text_in(app, "三号楼的路灯不亮")
+    with parts.database.read() as session:
+        (case,) = session.scalars(select(Case)).all()
+        assert (case.contact, case.channel) == (CITIZEN, "sms")
+
+
+def test_what_an_operator_says_goes_out_as_a_text_message(
+    app: Flask, parts: Parts, service: TelephoneService, operator: Staff
+) -> None:
+    text_in(app, "转人工")
+    with parts.database.write() as session:
+        talk, staff = session.scalars(select(Conversation)).one(), session.get_one(Staff, operator.id)
+        conversations.take(session, talk, staff, parts.clock())
+        conversations.operator_says(session, talk, staff, "您好，请说具体地点。", parts.clock())
+    deliver(parts, service)
+    assert sent(service)[-1] == "您好，请说具体地点。"
+
+
+def test_a_text_message_with_a_wrong_signature_is_refused_and_noted(
+    app: Flask, parts: Parts, caplog: pytest.LogCaptureFixture
+) -> None:
+    web = httpx.Client(transport=httpx.WSGITransport(app), base_url=BASE)
+    form = {"From": CITIZEN, "To": LINE, "Body": "转人工", "MessageSid": "SM1"}
+    assert web.post("/ivr/sms", data=form, headers={"X-Twilio-Signature": "bad"}).status_code == 403
+    assert "wrong signature" in caplog.text and said_in(parts) == []
+
+
+MEDIA = f"https://api.twilio.com/2010-04-01/Accounts/{'AC' + '1' * 32}/Messages/MM1/Media/ME1"
+
+
+def photo_answer(status: str = "200 OK", content: bytes = b"", location: str = "") -> list[bytes]:
+    """What a host of photos sends back."""
+    more = f"Location: {location}\r\n" if location else ""
+    return [f"HTTP/1.1 {status}\r\n{more}Content-Length: {len(content)}\r\n\r\n".encode(), content]
+
+
+def fetch_photos(parts: Parts, *answers: list[bytes]) -> None:
+    """Let the outbox fetch photos from a host that answers so."""
+    backend = httpcore.MockBackend([part for answer in answers for part in answer])
+    pool = httpcore.ConnectionPool(network_backend=backend)
+    outbox.deliver(parts.database, parts.clock, {"photo": PhotoFetcher(parts, pool).send})
+
+
+def send_picture(app: Flask, url: str = MEDIA) -> str:
+    return text_in(app, "", sid="MM1", NumMedia="1", MediaUrl0=url, MediaContentType0="image/jpeg")
+
+
+def test_a_picture_message_s_photo_is_fetched_and_kept_once(app: Flask, parts: Parts) -> None:
+    send_picture(app)
+    send_picture(app)
+    fetch_photos(parts, photo_answer(content=picture()))
+    with parts.database.read() as session:
+        (kept,) = session.scalars(select(Attachment)).all()
+        assert kept.media_type == "image/jpeg" and kept.conversation_id is not None
+    assert [who for who, _ in said_in(parts)] == ["citizen", "line"]
+    assert "照片已收到" in messages(parts)[-1].body["text"]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://10.0.0.1/photo.jpg",
+        "http://api.twilio.com/photo.jpg",
+        "https://api.twilio.com.example.org/photo.jpg",
+        "https://api.twilio.com@example.org/photo.jpg",
+        "https://api.twilio.com:8080/photo.jpg",
+        "file:///etc/passwd",
+    ],
+)
+def test_a_photo_is_fetched_from_the_provider_s_hosts_alone(app: Flask, parts: Parts, url: str) -> None:
+    send_picture(app, url)
+    fetch_photos(parts, photo_answer(content=picture()))
+    assert messages(parts)[0].state == "failed" and said_in(parts) == []
+
+
+def test_a_redirect_of_the_provider_leads_nowhere_else(app: Flask, parts: Parts) -> None:
+    send_picture(app)
+    fetch_photos(parts, photo_answer("302 Found", location="https://169.254.169.254/latest/meta-data"))
+    assert messages(parts)[0].state == "failed" and said_in(parts) == []
+
+
+def test_who_sends_what_is_no_picture_is_told_so(app: Flask, parts: Parts) -> None:
+    send_picture(app)
+    fetch_photos(parts, photo_answer(content=b"no picture"))
+    assert "图片" in messages(parts)[-1].body["text"] and messages(parts)[-1].recipient == CITIZEN
 
 
 @given(st.text(max_size=300))
 def test_no_text_is_too_long_for_one_message_of_the_service(text: str) -> None:
-    assert all(len(part) <= LONGEST < 1600 for part in pieces(text * 20))
+    assert all(len(part) <= LONGEST < 1600 for part in pieces(text * 20, LONGEST))
