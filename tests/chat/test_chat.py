@@ -1,6 +1,7 @@
 """A chat over the JSON API, as the chat page uses it: photos, who is typing, a place in the queue that is held once."""
 
 import io
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
@@ -9,15 +10,17 @@ from flask import Flask
 from PIL import Image
 from sqlalchemy import select
 
+from backend.app import create_app
 from backend.attachments import Attachment
 from backend.cases import service as cases
 from backend.cases.service import Actor, Filing
+from backend.chat import gateway
 from backend.conversations import service
 from backend.conversations.models import Conversation
 from backend.directory.models import Staff
 from backend.errors import Refused
 from backend.parts import Parts
-from tests.conftest import StandingClock
+from tests.conftest import StandingClock, make_settings
 
 
 def picture(colour: str = "red", **saved: Any) -> bytes:
@@ -187,3 +190,14 @@ def test_who_waits_is_told_their_place_and_the_wait_as_far_as_it_can_be_foretold
             talk.id = f"handled-{number}"
     chat.say("转人工")
     assert (chat.seen()["position"], chat.seen()["minutes"]) == (1, 1)
+
+
+def test_two_first_messages_at_once_begin_one_conversation(database_url: str, clock: StandingClock) -> None:
+    parts: Parts = create_app(make_settings(database_url), clock=clock).extensions["parts"]
+
+    def first(number: int) -> str:
+        return gateway.conversation_with(parts, "sms", "+8613800138000", "zh", f"sms:{number}")
+
+    with ThreadPoolExecutor(8) as pool:
+        assert len(set(pool.map(first, range(8)))) == 1
+    parts.database.close()
