@@ -71,6 +71,13 @@ class Settings(BaseSettings):
     )
     console_password: str = Field("", description="first password of the sample staff; development only")
 
+    second_factor_roles: str = Field(
+        "", description="roles that must log in with a second factor, such as admin,supervisor,auditor"
+    )
+    second_factor_key: str = Field(
+        "", description="encrypts the secrets of second factors; empty: SECRET_KEY, which then can't be changed alone"
+    )
+
     bot_timeout: float = Field(8.0, description="seconds to wait for Rasa; Twilio gives up on a webhook after 15")
     voice_zh: str = Field("Polly.Zhiyu", description="Twilio <Say> voice for Mandarin")
     voice_yue: str = Field("Polly.Hiujin-Neural", description="Twilio <Say> voice for Cantonese")
@@ -131,6 +138,11 @@ class Settings(BaseSettings):
     def rasa_url(self) -> str:
         """Base URL of Rasa's HTTP server."""
         return self.bot_url or f"http://127.0.0.1:{self.bot_port}"
+
+    @property
+    def second_factor_secret(self) -> str:
+        """The key that encrypts the secrets of second factors."""
+        return self.second_factor_key or self.secret_key
 
     @property
     def base_url(self) -> str:

@@ -3,9 +3,9 @@
 from flask import redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from backend.console.log_in import FIELD_LIMIT, allowed, me
+from backend.console.log_in import FIELD_LIMIT, allowed, me, needs_second_factor
 from backend.console.sections import first_page
-from backend.directory import sessions
+from backend.directory import second_factor, sessions
 from backend.directory.models import Staff
 from backend.directory.passwords import SHORTEST
 from backend.directory.people import choose_password
@@ -29,6 +29,8 @@ def page(refused: Refused | None = None) -> ResponseReturnValue:
             staff=staff,
             agency=staff.agency,
             sessions=sessions.of_person(session, staff.id, parts().clock()),
+            codes_left=second_factor.codes_left(session, staff),
+            needs_second_factor=needs_second_factor(staff.role),
             idle=sessions.IDLE,
             lasts=sessions.LASTS,
             shortest=SHORTEST,
@@ -50,7 +52,7 @@ def change_password() -> ResponseReturnValue:
             sessions.end(session, me().id, parts().clock(), but=me().session_id)
     except Refused as refused:
         return page(refused)
-    return redirect(first_page(me()) if me().must_change else url_for("console.account", changed="yes"))
+    return redirect(first_page(me()) if me().must else url_for("console.account", changed="yes"))
 
 
 @allowed("self")

@@ -42,6 +42,7 @@ ACT_WORDS: Final = {
     "logged_in": lazy_gettext("登录"),
     "failed": lazy_gettext("密码不对"),
     "locked": lazy_gettext("锁定"),
+    "recovery_code": lazy_gettext("用了备用码"),
     "unlocked": lazy_gettext("解锁"),
 }
 

@@ -2,7 +2,8 @@
 
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import wraps
 from typing import ParamSpec
@@ -14,7 +15,7 @@ from flask_login import LoginManager, current_user, login_user, logout_user
 
 from backend.audit import Acting, set_acting
 from backend.conversations import presence
-from backend.directory import service, sessions
+from backend.directory import second_factor, service, sessions
 from backend.directory.models import Staff
 from backend.directory.rules import AREAS, may_enter
 from backend.errors import Refused
@@ -24,8 +25,12 @@ from backend.parts import parts
 P = ParamSpec("P")
 log = logging.getLogger(__name__)
 FIELD_LIMIT = 200
-OPEN_BEFORE_CHANGE = frozenset({"console.account", "console.change_password", "console.end_sessions"})
-"""What somebody with a one-time password may open before they have chosen their own."""
+OPEN_BEFORE_WORK = frozenset(
+    {"console.account", "console.change_password", "console.end_sessions", "console.second_factor"}
+)
+"""What somebody may open who has yet to choose a password of their own, or to set up a second factor."""
+CODE_WITHIN = 300
+"""Seconds from the right password to the code of the second factor."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +42,7 @@ class Person:
     role: str
     agency_code: str | None
     telephone: str | None
-    must_change: bool
+    must: str  # what comes before any work: password, second_factor, or nothing
     session_id: int
     key: str
     is_authenticated = True
@@ -55,8 +60,17 @@ class Person:
 
 def person_of(staff: Staff, session_id: int, key: str) -> Person:
     """The logged-in person for a row of the staff and a session of theirs."""
-    must_change = staff.one_time_until is not None
-    return Person(staff.id, staff.name, staff.role, staff.agency_code, staff.telephone, must_change, session_id, key)
+    must = ""
+    if staff.one_time_until is not None:
+        must = "password"
+    elif staff.totp_secret is None and needs_second_factor(staff.role):
+        must = "second_factor"
+    return Person(staff.id, staff.name, staff.role, staff.agency_code, staff.telephone, must, session_id, key)
+
+
+def needs_second_factor(role: str) -> bool:
+    """Whether the settings ask it of this role."""
+    return role in parts().settings.second_factor_roles.replace(",", " ").split()
 
 
 def me() -> Person:
@@ -114,8 +128,8 @@ def allowed(*areas: str) -> Callable[[Callable[P, ResponseReturnValue]], Callabl
                 return go_to_log_in()
             if not any(map(me().may_enter, areas)):
                 raise Refused("not_allowed", 403)
-            if me().must_change and request.endpoint not in OPEN_BEFORE_CHANGE:
-                return go_to("console.account")
+            if me().must and request.endpoint not in OPEN_BEFORE_WORK:
+                return go_to("console.account" if me().must == "password" else "console.second_factor")
             return view(*args, **kwargs)
 
         guarded.areas = areas  # type: ignore[attr-defined]  # tests/console/test_rights.py opens every page as every role
@@ -158,37 +172,76 @@ def log_in() -> ResponseReturnValue:
         return render_template("console/log_in.html", wanted=wanted, username="", refusal=None)
     username = request.form.get("username", "").strip()[:FIELD_LIMIT]
     try:
-        key = check_password(username, request.form.get("password", "")[:FIELD_LIMIT])
+        staff = check_password(username, request.form.get("password", "")[:FIELD_LIMIT])
     except Refused as refused:
         refusal = refused.sentence(current_locale())
         return render_template("console/log_in.html", wanted=wanted, username=username, refusal=refusal), refused.status
     session.clear()  # nothing that was set before the log-in, by whomever, is carried into it
-    login_user(load_person(key))
+    if staff.totp_secret is not None:
+        session["half"] = {"staff": staff.id, "at": parts().clock().timestamp(), "wanted": wanted}
+        return redirect(url_for("console.log_in_code"))
+    let_in(staff)
     return redirect(wanted or url_for("console.desk"))
 
 
-def check_password(username: str, password: str) -> str:
-    """The key of a new session for whoever has this name and password. Raises Refused; after too many wrong ones without
-    looking at it."""
+def check_password(username: str, password: str) -> Staff:
+    """Whose name and password these are. Raises Refused; after too many wrong ones without looking at it."""
+    with counted_try(username), parts().database.read() as record:
+        return service.log_in(record, username, password, parts().clock())
+
+
+@contextmanager
+def counted_try(username: str) -> Iterator[None]:
+    """What is tried inside is counted as wrong until `let_in` forgets it. Raises Refused without trying when there were too
+    many, and instead of what is raised inside when that was one too many."""
     shared, address = parts(), request.remote_addr or ""
     now = shared.clock()
     set_acting(Acting("", "", address, shared.clock))  # nobody yet
     with shared.database.write() as record:
         sessions.begin_attempt(record, username, address, now)
     try:
-        with shared.database.read() as record:
-            staff = service.log_in(record, username, password, now)
+        yield
     except Refused:
         with shared.database.write() as record:
             lock = sessions.fail_attempt(record, username, address, now)
         if lock:
-            log.warning("log-ins from %s are locked after too many wrong ones", lock.of)
+            log.warning("log-ins are locked after too many wrong ones of this %s", lock.of)
             raise sessions.locked_out(lock, now) from None
         raise
+
+
+def let_in(staff: Staff) -> None:
+    """Somebody has shown who they are: begin a session of theirs in this browser."""
+    shared, address = parts(), request.remote_addr or ""
     set_acting(Acting(staff.name, staff.role, address, shared.clock, staff.id))
     with shared.database.write() as record:
-        sessions.forgive(record, username)
-        return sessions.begin(record, staff, address, request.user_agent.string, now)
+        sessions.forgive(record, staff.username)
+        key = sessions.begin(record, staff, address, request.user_agent.string, shared.clock())
+    login_user(load_person(key))
+
+
+def log_in_code() -> ResponseReturnValue:
+    """The page that asks for the code of the second factor, after the right password."""
+    shared, half = parts(), session.get("half", {})
+    if shared.clock().timestamp() - half.get("at", 0) > CODE_WITHIN:
+        session.pop("half", None)
+        return redirect(url_for("console.log_in"))
+    if request.method == "GET":
+        return render_template("console/log_in_code.html", refusal=None)
+    with shared.database.read() as record:
+        staff = record.get_one(Staff, half["staff"])
+    try:
+        with counted_try(staff.username), shared.database.write() as record:
+            staff = record.get_one(Staff, half["staff"], with_for_update=True)  # one code is one log-in
+            code = request.form.get("code", "")[:FIELD_LIMIT]
+            if not second_factor.use_code(record, staff, shared.settings.second_factor_secret, code, shared.clock()):
+                raise Refused("code_wrong", 401)
+    except Refused as refused:
+        refusal = refused.sentence(current_locale())
+        return render_template("console/log_in_code.html", refusal=refusal), refused.status
+    session.clear()
+    let_in(staff)
+    return redirect(half["wanted"] or url_for("console.desk"))
 
 
 def log_out() -> ResponseReturnValue:

@@ -14,7 +14,7 @@ from backend.console.forms import field
 from backend.console.knowledge import choices
 from backend.console.log_in import allowed, me
 from backend.conversations import presence
-from backend.directory import people, sessions
+from backend.directory import people, second_factor, sessions
 from backend.directory.models import Category, Staff
 from backend.directory.passwords import ONE_TIME_LASTS
 from backend.directory.people import LANGUAGES, LONGEST_NAME, PersonContent
@@ -101,6 +101,14 @@ def reset_password(staff_id: int) -> ResponseReturnValue:
         staff = find(session, staff_id)
         password = people.reset_password(session, staff, parts().clock())
     return form_page(people.content_of(staff), staff, password=password)
+
+
+@allowed("people")
+def end_second_factor(staff_id: int) -> ResponseReturnValue:
+    """For somebody whose telephone and recovery codes are gone: they log in by password alone, and set it up anew."""
+    with parts().database.write() as session:
+        second_factor.turn_off(session, find(session, staff_id))
+    return redirect(url_for("console.person", staff_id=staff_id))
 
 
 @allowed("people")

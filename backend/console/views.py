@@ -27,6 +27,7 @@ from backend.console import (
     legacy,
     log_in,
     phrases,
+    second_factor,
     staff,
     supervision,
     versions,
@@ -56,10 +57,13 @@ blueprint = Blueprint(
 
 add = blueprint.add_url_rule
 add("/log-in", "log_in", log_in.log_in, methods=["GET", "POST"])
+add("/log-in/code", "log_in_code", log_in.log_in_code, methods=["GET", "POST"])
 add("/log-out", "log_out", log_in.log_out, methods=["POST"])
 
 add("/account", "account", account.show_account)
 add("/account/password", "change_password", account.change_password, methods=["POST"])
+add("/account/second-factor", "second_factor", second_factor.set_up, methods=["GET", "POST"])
+add("/account/second-factor/end", "end_second_factor", second_factor.end, methods=["POST"])
 add("/account/sessions/end", "end_sessions", account.end_sessions, methods=["POST"])
 
 add("", "desk", desk.show_desk)
@@ -165,6 +169,7 @@ add("/people", "people", staff.list_people)
 add("/people/new", "new_person", staff.add_person, methods=["GET", "POST"])
 add("/people/<int:staff_id>", "person", staff.edit_person, methods=["GET", "POST"])
 add("/people/<int:staff_id>/password", "reset_password", staff.reset_password, methods=["POST"])
+add("/people/<int:staff_id>/second-factor/end", "end_second_factor_of", staff.end_second_factor, methods=["POST"])
 add("/people/<int:staff_id>/unlock", "unlock_person", staff.unlock_person, methods=["POST"])
 add("/people/<int:staff_id>/deactivate", "deactivate_person", staff.deactivate_person, methods=["POST"])
 add("/people/<int:staff_id>/activate", "activate_person", staff.activate_person, methods=["POST"])

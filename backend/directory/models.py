@@ -43,7 +43,9 @@ class Category(Base):
     agency_code: Mapped[str | None] = mapped_column(ForeignKey("agencies.code"))
 
 
-@audited("staff", without=("ready", "seen_at"), hidden=("password_hash",), masked=("telephone",))
+@audited(
+    "staff", without=("ready", "seen_at", "totp_step"), hidden=("password_hash", "totp_secret"), masked=("telephone",)
+)
 class Staff(Base):
     """Somebody who works the line; `role` is a key of `rules.RIGHTS`."""
 
@@ -55,6 +57,8 @@ class Staff(Base):
     password_hash: Mapped[str] = mapped_column(String(200))
     one_time_until: Mapped[datetime | None] = mapped_column(UtcDateTime)  # the password is another's choice, good until
     left_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # since when they may not log in; None: they may
+    totp_secret: Mapped[str | None] = mapped_column(String(200))  # encrypted (second_factor.py); None: no second factor
+    totp_step: Mapped[int | None]  # of the last code that was used
     role: Mapped[str] = mapped_column(String(20))
     agency_code: Mapped[str | None] = mapped_column(ForeignKey("agencies.code"))
     telephone: Mapped[str | None] = mapped_column(String(60))  # where calls are put through: +86… or client:name

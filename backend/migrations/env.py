@@ -12,6 +12,7 @@ from backend.api import models as _api  # noqa: F401
 from backend.cases import models as _cases  # noqa: F401  # these imports register the tables
 from backend.conversations import models as _conversations  # noqa: F401
 from backend.database import Base, make_engine
+from backend.directory import second_factor as _second_factor  # noqa: F401
 from backend.directory import sessions as _sessions  # noqa: F401
 from backend.insight import models as _insight  # noqa: F401
 from backend.knowledge import models as _knowledge  # noqa: F401
