@@ -22,6 +22,7 @@ from backend.chat.wechat import WeChatSender
 from backend.clock import Clock, utc_now
 from backend.console import views as console
 from backend.conversations.outcomes import recent_clicks
+from backend.conversations.summary import Summarizer
 from backend.database import Database
 from backend.directory import sessions
 from backend.errors import Refused
@@ -123,6 +124,7 @@ def make_parts(settings: Settings, bot: Bot | None, clock: Clock) -> Parts:
         knowledge=Knowledge(database, embedder, partial(recent_clicks, database, clock)),
         embedder=embedder,
         telephone=Switchboard(settings, database, clock, Provider(settings)),
+        summarizer=Summarizer(settings) if settings.summary_url else None,
     )
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from flask import current_app
 
 from backend.clock import Clock
+from backend.conversations.summary import Summarizer
 from backend.conversations.telephone import Telephone
 from backend.database import Database
 from backend.knowledge.embedding import Embedder
@@ -25,6 +26,7 @@ class Parts:
     knowledge: Knowledge
     embedder: Embedder | None
     telephone: Telephone
+    summarizer: Summarizer | None  # None: no service writes summaries
 
 
 def parts() -> Parts:

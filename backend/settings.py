@@ -134,6 +134,14 @@ class Settings(BaseSettings):
     transcription_model: str = Field("", description="the service's name for the model")
     transcription_key: str = Field("", description="bearer token for the service; empty: it wants none")
 
+    summary_url: str = Field(
+        "",
+        description="a service with OpenAI's chat API that writes operators a summary of a conversation, its address up to"
+        " /chat/completions; empty: the summary is taken from the conversation itself",
+    )
+    summary_model: str = Field("", description="the service's name for the model")
+    summary_key: str = Field("", description="bearer token for the service; empty: it wants none")
+
     @property
     def rasa_url(self) -> str:
         """Base URL of Rasa's HTTP server."""
@@ -188,6 +196,13 @@ def checked(settings: Settings) -> Settings:
             raise SettingsRefused(
                 "TRANSCRIPTION_URL 需要 TRANSCRIPTION_MODEL / TRANSCRIPTION_URL needs TRANSCRIPTION_MODEL"
             )
+    if settings.summary_url:
+        if not settings.summary_url.startswith(("https://", "http://")):
+            raise SettingsRefused(
+                "SUMMARY_URL 应以 https:// 或 http:// 开头 / SUMMARY_URL must start with https:// or http://"
+            )
+        if not settings.summary_model:
+            raise SettingsRefused("SUMMARY_URL 需要 SUMMARY_MODEL / SUMMARY_URL needs SUMMARY_MODEL")
     return settings
 
 

@@ -1,5 +1,6 @@
 """One conversation on the operator's screen: read it, take it, speak, give it back, end it, file a case from it."""
 
+import logging
 import re
 import secrets
 from collections.abc import Sequence
@@ -19,16 +20,20 @@ from backend.console.forms import field
 from backend.console.log_in import Person, allowed, me
 from backend.console.people import staff_names
 from backend.console.voice import ACTS, calls
-from backend.conversations import canned, service, telephone, wrap_up
+from backend.conversations import canned, service, summary, telephone, wrap_up
 from backend.conversations.answers import answer_text
 from backend.conversations.assist import QUERY_LIMIT, assist, follow, snippet
 from backend.conversations.draft import PLACE_LIMIT, SINCE_LIMIT, WHAT_LIMIT, Draft, draft_case, matters
 from backend.conversations.models import Conversation, Turn
+from backend.conversations.summary import SummaryFailed
 from backend.directory.models import Staff
 from backend.errors import Refused
+from backend.knowledge.models import Article
 from backend.knowledge.service import Answerable
 from backend.locale import current_locale
 from backend.parts import parts
+
+log = logging.getLogger(__name__)
 
 SUGGESTIONS = 3
 DUPLICATES = 3
@@ -56,9 +61,8 @@ def page(conversation_id: str, refused: Refused | None = None, draft: Draft | No
             suggestions=suggest(session, found, turns),
             filed=list(session.scalars(select(Case).where(Case.conversation_id == found.id).order_by(Case.id))),
             draft=form,
+            **about(session, found, turns),
             duplicates=alike(session, form.what, form.place, contact_of(form.contact), now, DUPLICATES),
-            notes=(kept := wrap_up.notes(session, found.id)),
-            note_names=staff_names(session, (note.staff_id for note in kept)),
             phrases=[(one.code, canned.said_by(one, found.locale, me().name)) for one in canned.phrases(session)],
             **history(session, found),
             form_token=secrets.token_urlsafe(9),
@@ -79,7 +83,9 @@ def show_news(conversation_id: str) -> ResponseReturnValue:
     with parts().database.read() as session:
         found = service.get_conversation(session, conversation_id)
         fresh = service.turns_after(session, conversation_id, after)
-        if not fresh and shown == stand(found) and not service.is_typing(found.citizen_typing_at, parts().clock()):
+        noted = request.args.get("noted", default=0, type=int) != wrap_up.count_notes(session, conversation_id)
+        typing = service.is_typing(found.citizen_typing_at, parts().clock())
+        if not (fresh or noted or typing) and shown == stand(found):
             return "", 204
         was_mine = shown.startswith(f"operator-{me().id}-") or shown == f"operator-{me().id}"
         if holds(me(), found) and not was_mine:
@@ -94,6 +100,7 @@ def show_news(conversation_id: str) -> ResponseReturnValue:
             **common(session, found, said),
             fresh=fresh,
             moved=moved,
+            noted=noted,
             suggestions=suggest(session, found, said) if heard or moved else None,
         )
 
@@ -111,6 +118,50 @@ def show_found(conversation_id: str) -> ResponseReturnValue:
             articles = suggest(session, found, service.turns_after(session, conversation_id))
         return render_template(
             "console/_suggestions.html", suggestions=articles, typed=typed, **about_suggestions(found)
+        )
+
+
+def about(session: Session, found: Conversation, turns: Sequence[Turn], failed: bool = False) -> dict[str, Any]:
+    """The summary: what stands in the conversation, and what the service wrote of it. Whoever holds the conversation asks
+    the service anew when more has been said."""
+    extract = summary.extract(turns, found.caller)
+    written = summary.kept(session, found.id)
+    questions = dict(session.execute(select(Article.id, Article.question).where(Article.id.in_(extract.answers))).all())
+    fresh = written is not None and bool(turns) and written.upto >= turns[-1].number
+    return {
+        "summary": extract,
+        "answered": [questions[one] for one in extract.answers if one in questions],
+        "written": written,
+        "asks_machine": parts().summarizer is not None
+        and holds(me(), found)
+        and bool(turns)
+        and not fresh
+        and not failed,
+        "summary_failed": failed,
+    }
+
+
+@allowed("conversations")
+def write_summary(conversation_id: str) -> ResponseReturnValue:
+    """Let the service write a summary for whoever holds the conversation; nothing is locked meanwhile."""
+    shared = parts()
+    with shared.database.read() as session:
+        found = service.get_conversation(session, conversation_id)
+        service.require_holder(found, session.get_one(Staff, me().id))
+        turns = service.turns_after(session, conversation_id)
+    failed = True
+    if shared.summarizer:
+        try:
+            text = shared.summarizer.write(turns)
+            with shared.database.write() as session:
+                model, upto = shared.settings.summary_model, turns[-1].number
+                summary.keep(session, conversation_id, text, model, upto, shared.clock())
+            failed = False
+        except SummaryFailed as failure:
+            log.warning("no summary was written: %s", failure)
+    with shared.database.read() as session:
+        return render_template(
+            "console/_summary.html", conversation=found, **about(session, found, turns, failed), now=shared.clock()
         )
 
 
@@ -353,6 +404,24 @@ def stand(found: Conversation) -> str:
     return f"{found.state}-{found.operator_id or ''}{legs}"
 
 
+def note_list(session: Session, found: Conversation) -> dict[str, Any]:
+    """The notes, and the supervisor's last one to whoever talks with the citizen now (耳语)."""
+    kept = wrap_up.notes(session, found.id)
+    roles = dict(
+        session.execute(select(Staff.id, Staff.role).where(Staff.id.in_([note.staff_id for note in kept]))).all()
+    )
+    whispered = [
+        note
+        for note in kept
+        if holds(me(), found) and note.staff_id != me().id and roles.get(note.staff_id) == "supervisor"
+    ]
+    return {
+        "notes": kept,
+        "note_names": staff_names(session, (note.staff_id for note in kept)),
+        "whisper": whispered[-1] if whispered else None,
+    }
+
+
 def common(session: Session, found: Conversation, said: Sequence[Turn]) -> dict[str, Any]:
     """What the page and its updates both show."""
     return about_suggestions(found) | {
@@ -363,6 +432,7 @@ def common(session: Session, found: Conversation, said: Sequence[Turn]) -> dict[
         "stand": stand(found),
         "calls": calls(session, found, me(), parts().clock()),
         "filing": may_file(me(), found),
+        **note_list(session, found),
         "photos": photos_of(parts(), session, found.id),
         "typing": service.is_typing(found.citizen_typing_at, parts().clock()),
         "unfinished": found.state == "closed" and found.operator_id == me().id and found.wrap_up is None,

@@ -24,6 +24,7 @@ class Section:
 SECTIONS: Final = (
     Section("desk", ("conversations",), lazy_gettext("接听台"), ("/conversations",)),
     Section("cases", ("cases",), lazy_gettext("工单"), ("/cases",)),
+    Section("floor", ("supervision",), lazy_gettext("现场"), ("/floor",)),
     Section("supervision", ("supervision",), lazy_gettext("督办"), ("/supervision",)),
     Section("insight", ("insight",), lazy_gettext("数据"), ("/insight", "/wall")),
     Section("articles", ("knowledge",), lazy_gettext("知识"), ("/knowledge",)),

@@ -20,6 +20,7 @@ from backend.console import (
     desk,
     documents,
     exchange,
+    floor,
     gaps,
     insight,
     integrations,
@@ -84,6 +85,10 @@ add("/conversations/<conversation_id>/close", "close", conversations.close, meth
 add("/conversations/<conversation_id>/call/<act>", "call_act", conversations.act_on_call, methods=["POST"])
 add("/conversations/<conversation_id>/wrap-up", "wrap_up", conversations.finish, methods=["POST"])
 add("/conversations/<conversation_id>/notes", "add_note", conversations.add_note, methods=["POST"])
+add("/floor", "floor", floor.show_floor)
+add("/floor/now", "floor_now", floor.show_now)
+add("/floor/<conversation_id>/give", "give", floor.give, methods=["POST"])
+add("/conversations/<conversation_id>/summary", "summary", conversations.write_summary, methods=["POST"])
 add("/conversations/<conversation_id>/duplicates", "duplicates", conversations.show_duplicates)
 add("/softphone", "softphone", voice.show_softphone)
 add("/voice-token", "voice_token", voice.give_token)

@@ -170,6 +170,18 @@ class ConversationNote(Base):
     noted_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
+class ConversationSummary(Base):
+    """What a service wrote about a conversation for its operator, and up to which turn (summary.py)."""
+
+    __tablename__ = "conversation_summaries"
+
+    conversation_id: Mapped[str] = mapped_column(ForeignKey("conversations.id"), primary_key=True)
+    text: Mapped[str] = mapped_column(Text)
+    model: Mapped[str] = mapped_column(String(80))
+    upto: Mapped[int]
+    made_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
 @audited("canned_phrase")
 class CannedPhrase(Base):
     """What operators say again and again (canned.py)."""

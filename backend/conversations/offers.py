@@ -23,6 +23,7 @@ from backend.conversations.rules import Ready, listed, offers_for
 from backend.conversations.telephone import Telephone
 from backend.database import Database
 from backend.directory.models import Staff
+from backend.directory.service import present_operators
 from backend.errors import Refused
 
 OFFER_LASTS = timedelta(seconds=20)
@@ -90,21 +91,44 @@ def do(session: Session, due: Due, now: datetime) -> list[str]:
         lose(session, staff, now)
     for offer, how in due.over:
         end(session, offer, how, now)
-    rung = []
     for conversation, ready in due.pairs:
-        staff = session.get_one(Staff, ready.id)
-        lasts = telephone.LEG_LOST_AFTER if conversation.channel == "phone" else OFFER_LASTS
-        offer = Offer(
-            conversation_id=conversation.id, staff_id=staff.id, state="open", offered_at=now, ends_at=now + lasts
-        )
-        session.add(offer)
-        session.flush()
-        changes.note(session, "offer", now, conversation.id, staff.id)
+        offer_to(session, conversation, session.get_one(Staff, ready.id), now)
+    return [conversation.id for conversation, _ in due.pairs if conversation.channel == "phone"]
+
+
+def offer_to(session: Session, conversation: Conversation, staff: Staff, now: datetime) -> None:
+    """Offer somebody who waits to this operator; the telephone of a call is to ring then. Raises IntegrityError when either
+    is in another offer."""
+    lasts = telephone.LEG_LOST_AFTER if conversation.channel == "phone" else OFFER_LASTS
+    session.add(
+        Offer(conversation_id=conversation.id, staff_id=staff.id, state="open", offered_at=now, ends_at=now + lasts)
+    )
+    session.flush()
+    changes.note(session, "offer", now, conversation.id, staff.id)
+    if conversation.channel == "phone":
+        service.take(session, conversation, staff, now)
+        telephone.connect(session, conversation, staff, now)
+
+
+def reassign(session: Session, conversation: Conversation, to: Staff, now: datetime) -> None:
+    """A supervisor gives the conversation to this operator: one that waits is offered to them, a chat goes over at once, a
+    call once they have answered. Raises Refused when they are not there or have something else to answer."""
+    if to.id not in {staff.id for staff in present_operators(session, now)}:
+        raise Refused("operator_not_there", name=to.name)
+    if conversation.state == "waiting":
+        for offer in open_offers(session):
+            if offer.conversation_id == conversation.id:
+                end(session, offer, "withdrawn", now)
+        if any(offer.staff_id == to.id for offer in open_offers(session)):
+            raise Refused("already_ringing")
+        offer_to(session, conversation, to, now)
+    elif conversation.state == "operator" and conversation.operator and conversation.operator_id != to.id:
         if conversation.channel == "phone":
-            service.take(session, conversation, staff, now)
-            telephone.connect(session, conversation, staff, now)
-            rung.append(conversation.id)
-    return rung
+            telephone.transfer(session, conversation, conversation.operator, to, now)
+        else:
+            service.hand_over(session, conversation, to, now)
+    else:
+        raise Refused("conversation_moved", 409)
 
 
 def open_offers(session: Session) -> list[Offer]:

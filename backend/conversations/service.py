@@ -433,6 +433,12 @@ def take(session: Session, conversation: Conversation, staff: Staff, now: dateti
     tell(session, conversation, "taken", now, name=staff.name)
 
 
+def hand_over(session: Session, conversation: Conversation, to: Staff, now: datetime) -> None:
+    """A chat that an operator has goes over to another one; the citizen is told."""
+    move(session, conversation, "transfer", now, to)
+    tell(session, conversation, "taken", now, name=to.name)
+
+
 def operator_says(
     session: Session, conversation: Conversation, staff: Staff, text: str, now: datetime, key: str = ""
 ) -> Turn:

@@ -6,9 +6,10 @@ Who has not said what came of a talk is given no other one.
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session, selectinload
 
+from backend import changes
 from backend.conversations import presence
 from backend.conversations.models import Conversation, ConversationNote, Leg, Turn
 from backend.directory.models import Staff
@@ -81,12 +82,19 @@ def add_note(session: Session, conversation: Conversation, staff: Staff, text: s
     if len(text) > NOTE_LIMIT:
         raise Refused("long_message", limit=NOTE_LIMIT)
     session.add(ConversationNote(conversation_id=conversation.id, staff_id=staff.id, text=text, noted_at=now))
+    changes.note(session, "turn", now, conversation.id, conversation.operator_id)
 
 
 def notes(session: Session, conversation_id: str) -> list[ConversationNote]:
     """The notes on a conversation, oldest first."""
     wanted = select(ConversationNote).where(ConversationNote.conversation_id == conversation_id)
     return list(session.scalars(wanted.order_by(ConversationNote.id)))
+
+
+def count_notes(session: Session, conversation_id: str) -> int:
+    """How many there are."""
+    wanted = select(func.count()).where(ConversationNote.conversation_id == conversation_id)
+    return session.scalar(wanted) or 0
 
 
 def earlier(session: Session, caller: str, before: Conversation, limit: int) -> list[tuple[Conversation, str]]:

@@ -27,8 +27,8 @@ for (const end of ["pointerup", "pointercancel"]) {
 }
 document.addEventListener("htmx:beforeSwap", (event) => {
   const { id } = event.detail.target;
-  if (pressing && ["lists", "offers"].includes(id)) event.detail.shouldSwap = false;
-  if (id === "presence" && event.detail.target.querySelector("details[open]")) event.detail.shouldSwap = false;
+  if (pressing && ["lists", "offers", "floor"].includes(id)) event.detail.shouldSwap = false;
+  if (["presence", "floor"].includes(id) && event.detail.target.querySelector("details[open]")) event.detail.shouldSwap = false;
 });
 
 // --- the queue ------------------------------------------------------------------------------------------------------
