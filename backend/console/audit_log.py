@@ -21,6 +21,7 @@ KIND_WORDS: Final = {
     "agency": lazy_gettext("单位"),
     "announcement": lazy_gettext("公告"),
     "api_key": lazy_gettext("接口密钥"),
+    "appeal": lazy_gettext("考核申诉"),
     "article": lazy_gettext("知识"),
     "calendar": lazy_gettext("工作日"),
     "canned_phrase": lazy_gettext("常用语"),

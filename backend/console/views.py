@@ -13,6 +13,7 @@ from backend.console import (
     administration,
     agencies,
     announcements,
+    assessment,
     audit_log,
     case_list,
     cases,
@@ -193,6 +194,13 @@ add("/insight/screens/<int:screen_id>/end", "end_screen", wall.end_screen, metho
 add("/wall", "wall", wall.show_wall)
 add("/wall/data", "wall_data", wall.give_wall)
 add("/wall/open/<key>", "open_screen", wall.open_screen)
+
+add("/assessment", "assessment", assessment.show_standings)
+add("/assessment/export", "export_assessment", assessment.export_standings)
+add("/assessment/ratings", "ratings", assessment.show_ratings)
+add("/assessment/ratings/<int:visit_id>/appeal", "make_appeal", assessment.make_appeal, methods=["POST"])
+add("/assessment/appeals", "appeals", assessment.show_appeals)
+add("/assessment/appeals/<int:appeal_id>/ruling", "rule_on_appeal", assessment.rule_on_appeal, methods=["POST"])
 
 add("/agencies", "agencies", agencies.list_agencies)
 add("/agencies/export", "export_agencies", agencies.export_agencies)

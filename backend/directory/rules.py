@@ -12,6 +12,7 @@ AREAS: dict[str, str] = {
     "directory": "agencies, categories, what routing has learned",
     "line": "announcements, old numbers, prompts",
     "knowledge": "articles, documents, gaps",
+    "appeals": "rulings on agencies' appeals against ratings",
     "insight": "figures, hot issues, assessment, reports",
     "integrations": "keys and webhooks of other systems",
     "people": "the staff: adding, roles, locking, passwords",
@@ -27,9 +28,9 @@ RIGHTS: dict[str, frozenset[str]] = {
         "operator": "conversations cases",
         "dispatcher": "cases dispatch",
         "agency": "cases inbox",
-        "reviewer": "cases",
-        "supervisor": "conversations cases dispatch supervision deadlines directory line knowledge insight integrations"
-        " audit",
+        "reviewer": "cases appeals",
+        "supervisor": "conversations cases dispatch supervision appeals deadlines directory line knowledge insight"
+        " integrations audit",
         "editor": "knowledge",
         "analyst": "insight",
         "auditor": "cases audit",

@@ -3,7 +3,7 @@
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, ForeignKey, Index, LargeBinary, String, UniqueConstraint, text
+from sqlalchemy import JSON, BigInteger, ForeignKey, Index, LargeBinary, String, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from backend.audit import audited
@@ -155,3 +155,31 @@ class Report(Base):
     docx: Mapped[bytes] = mapped_column(LargeBinary, deferred=True)
     pdf: Mapped[bytes] = mapped_column(LargeBinary, deferred=True)
     made_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+@audited("appeal", without=("asked_by_id", "asked_at", "ruled_by_id", "ruled_at"))
+class RatingAppeal(Base):
+    """申诉: an agency asks for what a citizen said at a return visit to be left out of its assessment; one a visit."""
+
+    __tablename__ = "rating_appeals"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    visit_id: Mapped[int] = mapped_column(ForeignKey("visits.id"), unique=True)
+    agency_code: Mapped[str] = mapped_column(ForeignKey("agencies.code"), index=True)
+    reason: Mapped[str] = mapped_column(Text)
+    asked_by_id: Mapped[int] = mapped_column(ForeignKey("staff.id"))
+    asked_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    state: Mapped[str] = mapped_column(String(10), index=True)  # open, upheld: left out, refused
+    ruling: Mapped[str] = mapped_column(Text, default="")
+    ruled_by_id: Mapped[int | None] = mapped_column(ForeignKey("staff.id"))
+    ruled_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class AssessmentMonth(Base):
+    """The ranking of a month as it stood when it was frozen, with the settings that made it. Never changed afterwards."""
+
+    __tablename__ = "assessment_months"
+
+    month: Mapped[date] = mapped_column(primary_key=True)  # its first day
+    frozen_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    content: Mapped[dict[str, Any]] = mapped_column(JSON)  # assessment.freeze makes it

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from backend.settings import ROOT
-from tests.bench import consoles, documents, insight, nlu, phone, questions, routing, search, turns
+from tests.bench import cases, consoles, documents, insight, nlu, phone, questions, routing, search, turns
 
 BENCHES: dict[str, Callable[[], dict[str, Any]]] = {
     "nlu": nlu.run,
@@ -23,6 +23,7 @@ BENCHES: dict[str, Callable[[], dict[str, Any]]] = {
     "questions": questions.run,
     "search": search.run,
     "routing": routing.run,
+    "cases": cases.run,
     "documents": documents.run,
     "insight": insight.run,
 }
