@@ -62,7 +62,7 @@ def run() -> dict[str, Any]:
 def measure(kind: str, url: str, count: int) -> dict[str, Any]:
     """One database: filled, learned from, looked at, filed into."""
     build(url)
-    app = create_app(make_settings(url, embedding="nano"))
+    app = create_app(make_settings(url, embedding="none"))
     parts: Parts = app.extensions["parts"]
     fill(parts.database, utc_now(), count, DAYS, SEED, lambda done: print(f"\r{kind} {done}", end="", flush=True))
     rollups.rebuild(parts.database, utc_now)
