@@ -160,14 +160,14 @@ def test_a_month_is_frozen_as_it_stood_and_a_later_appeal_is_a_correction(
 ) -> None:
     for grade in (5, 5, 5, 5, 5, 1):
         _, visit = rate(parts, agency, grade, solved=grade > 1)
-    bureau, supervisor = browser(app, "agency1"), browser(app, "supervisor1")
+    bureau = browser(app, "agency1")
     form = {"csrf_token": token(bureau.get(f"{PAGE}/ratings")), "reason": "地点不在本市"}
     bureau.post(f"{PAGE}/ratings/{visit}/appeal", data=form)
     assessment.freeze_when_due(parts.database, clock)  # 23 November freezes October, of which there is nothing
     clock.advance(days=22)
     assessment.freeze_when_due(parts.database, clock)
     assessment.freeze_when_due(parts.database, clock)
-    november = {"month": "2026-11"}
+    supervisor, november = browser(app, "supervisor1"), {"month": "2026-11"}
     before = row(supervisor.get(PAGE, params=november), agency)
     page = supervisor.get(f"{PAGE}/appeals")
     found = re.search(r"/console/assessment/appeals/(\d+)/ruling", page.text)
