@@ -26,7 +26,7 @@ from backend.conversations.summary import Summarizer
 from backend.database import Database
 from backend.directory import sessions
 from backend.errors import Refused
-from backend.insight import assessment, rollups
+from backend.insight import assessment, rollups, words
 from backend.jobs.queue import Jobs, jobs
 from backend.knowledge import gaps
 from backend.knowledge.embedding import make_embedder
@@ -158,6 +158,7 @@ def make_jobs(shared: Parts) -> Jobs:
     jobs.every_minute("group_gaps", lambda: gaps.group_new(shared.database, shared.embedder, shared.clock()))
     jobs.every_minute("freeze_assessment", lambda: assessment.freeze_when_due(shared.database, shared.clock))
     jobs.every_minute("count", lambda: rollups.keep_in_step(shared.database, shared.clock))
+    jobs.every_minute("count_words", lambda: words.count_words(shared.database, shared.clock))
     return jobs
 
 

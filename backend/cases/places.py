@@ -52,6 +52,11 @@ class Known:
     point: tuple[float, float] | None = None
 
     @property
+    def name(self) -> str:
+        """What it is called, without that in which it lies."""
+        return self.place.community or self.place.street or self.place.district
+
+    @property
     def kind(self) -> int:
         """0 for a district, 1 for a street or town, 2 for a community, an estate or a road."""
         return 2 if self.place.community else 1 if self.place.street else 0
@@ -90,6 +95,22 @@ class Gazetteer:
         ends = [0, *(end for _, end in self._spans(plain))]
         begins = [*(begin for begin, _ in self._spans(plain)), len(plain)]
         return "".join(plain[end:begin] for end, begin in zip(ends, begins, strict=True))
+
+    def pieces(self, text: str) -> list[tuple[str, bool]]:
+        """The normalised text cut up: names of places (True), each by the name that the gazetteer has for it, and what
+        stands between them. Of names that follow each other, from the district down to the estate, only the last stays."""
+        plain = normalise(text)
+        found: list[tuple[str, bool]] = []
+        at = 0
+        for begin, end in self._spans(plain):
+            if at < begin:
+                found.append((plain[at:begin], False))
+            elif found and found[-1][1]:
+                found.pop()
+            known = self._by_name[plain[begin:end]]
+            found.append((known[0].name if len(known) == 1 else plain[begin:end], True))
+            at = end
+        return [*found, (plain[at:], False)] if at < len(plain) else found
 
     def near(self, latitude: float, longitude: float) -> Place:
         """The place around a point of the map, by the nearest points that are known."""
@@ -140,7 +161,7 @@ def gazetteer() -> Gazetteer:
 def known_of(row: dict[str, str]) -> Known:
     """A row of the file. A district goes by its name without 区 or 县 as well; other short names are in `aliases`."""
     place = Place(row["district"], row["street"], row["community"])
-    name = place.community or place.street or place.district
+    name = Known(place, []).name
     short = [] if place.street or place.community else [place.district[:-1]]
     point = (float(row["latitude"]), float(row["longitude"])) if row["latitude"] and row["longitude"] else None
     return Known(place, [name, *short, *row["aliases"].split()], point)

@@ -23,6 +23,7 @@ from backend.console import (
     exchange,
     floor,
     gaps,
+    hot_words,
     insight,
     integrations,
     knowledge,
@@ -188,6 +189,7 @@ add("/insight/export", "export_insight", insight.export_figures)
 add("/insight/views", "save_view", insight.save_view, methods=["POST"])
 add("/insight/views/<slug>", "insight_view", insight.open_view)
 add("/insight/views/<slug>/remove", "remove_view", insight.remove_view, methods=["POST"])
+add("/insight/words", "hot_words", hot_words.show_words)
 add("/insight/screens", "screens", wall.list_screens)
 add("/insight/screens", "make_screen", wall.make_screen, methods=["POST"])
 add("/insight/screens/<int:screen_id>/end", "end_screen", wall.end_screen, methods=["POST"])

@@ -101,6 +101,19 @@ class TalkCell(Base):
     called_back: Mapped[int] = mapped_column(default=0)  # asked to be called back
 
 
+class WordCell(Base):
+    """In how many cases each word was, of one day (grain d) or month (m). `*` in `district` or `category`: all together."""
+
+    __tablename__ = "word_cells"
+
+    grain: Mapped[str] = mapped_column(String(1), primary_key=True)
+    at: Mapped[date] = mapped_column(primary_key=True)
+    district: Mapped[str] = mapped_column(String(40), primary_key=True)
+    category: Mapped[str] = mapped_column(String(40), primary_key=True)
+    cases: Mapped[int]
+    words: Mapped[dict[str, int]] = mapped_column(JSON)
+
+
 class Mark(Base):
     """How far a count has come. `value` is the last row that is counted for good, `at` when the count was last brought up to
     date, `note` what stands in the way of trusting it just now (a rebuilding, as "3/220"); empty: nothing."""

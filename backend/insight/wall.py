@@ -11,10 +11,16 @@ from backend.clock import local
 from backend.conversations.models import Conversation
 from backend.insight import figures, names
 from backend.insight.figures import Slice, midnight
+from backend.insight.models import Mark
+from backend.insight.words import hot_words
 
 TREND_DAYS: Final = 30
 SHOWN: Final = 5
 AGENCIES_SHOWN: Final = 6
+WORDS_SHOWN: Final = 12
+
+_words: dict[tuple[Slice, datetime], list[dict[str, Any]]] = {}
+"""The words of this month as they were last counted: every screen asks for them every few seconds."""
 
 
 def snapshot(session: Session, now: datetime, locale: str) -> dict[str, Any]:
@@ -36,7 +42,7 @@ def snapshot(session: Session, now: datetime, locale: str) -> dict[str, Any]:
         "districts": districts(session, month, called),
         "agencies": agencies(session, month, called),
         "overdue": overdue(session, now, called),
-        "words": [],
+        "words": hot(session, month),
         "alerts": [],
     }
 
@@ -110,6 +116,19 @@ def top(session: Session, month: Slice, called: names.Names) -> list[dict[str, A
         for code, one in list(counts.items())[:SHOWN]
         if one.filed
     ]
+
+
+def hot(session: Session, month: Slice) -> list[dict[str, Any]]:
+    """The words that are said unusually often this month."""
+    mark = session.get(Mark, "words")
+    if mark is None or mark.at is None:
+        return []
+    if (month, mark.at) not in _words:
+        found = [{"name": one.word, "count": one.cases} for one in hot_words(session, month, WORDS_SHOWN).words]
+        _words.clear()
+        _words[month, mark.at] = found
+        return found
+    return _words[month, mark.at]
 
 
 def districts(session: Session, month: Slice, called: names.Names) -> list[dict[str, Any]]:
