@@ -132,6 +132,8 @@ def log_odds(said: Mapping[str, int], usual: Mapping[str, int]) -> dict[str, flo
     """z-score of each word of `said`: the log of its odds here over its odds usually, by its standard deviation, with the
     words of both together as prior (Monroe et al. 2008, equations 15, 16, 22, 23). Pure."""
     here, there = sum(said.values()), sum(usual.values())
+    if len({*said, *usual}) < 2:  # a word that is all that is ever said has no odds
+        return {}
     found = {}
     for word, count in said.items():
         before = usual.get(word, 0)
