@@ -26,7 +26,7 @@ from backend.cases.models import Case
 from backend.cases.places import gazetteer
 from backend.clock import Clock, local
 from backend.database import Database
-from backend.insight.figures import Slice, month_after, with_all_below
+from backend.insight.figures import UNKNOWN, Slice, month_after, with_all_below
 from backend.insight.models import CaseFact, Mark, WordCell
 from backend.insight.rollups import SETTLES_IN, locked_mark
 from backend.knowledge.masking import COVER, mask
@@ -209,8 +209,9 @@ def days_of(wanted: Slice) -> list[Any]:
 def counted(session: Session, wanted: Slice, when: list[Any]) -> tuple[int, Counter[str]]:
     """How many cases, and of them by term, the cells of a slice hold."""
     categories = with_all_below(session, "category", wanted.category) if wanted.category else [ALL]
+    district = "" if wanted.district == UNKNOWN else wanted.district or ALL
     query = select(WordCell.cases, WordCell.words).where(
-        or_(*when), WordCell.district == (wanted.district or ALL), WordCell.category.in_(categories)
+        or_(*when), WordCell.district == district, WordCell.category.in_(categories)
     )
     cases, said = 0, Counter[str]()
     for number, words in session.execute(query):
