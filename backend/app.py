@@ -21,6 +21,7 @@ from backend.chat.media import PhotoFetcher
 from backend.chat.wechat import WeChatSender
 from backend.clock import Clock, utc_now
 from backend.console import views as console
+from backend.conversations.idle import close_idle
 from backend.conversations.outcomes import recent_clicks
 from backend.conversations.summary import Summarizer
 from backend.database import Database
@@ -134,6 +135,7 @@ def make_jobs(shared: Parts) -> Jobs:
     key, address = shared.settings.secret_key, shared.settings.base_url
     jobs.every_minute("forget_log_ins", lambda: forget_log_ins(shared))
     jobs.every_minute("forget_changes", lambda: changes.forget_old(shared.database, shared.clock))
+    jobs.every_minute("close_idle", lambda: close_idle(shared.database, shared.clock))
     jobs.every_minute("sweep_cases", lambda: sweep(shared.database, shared.clock, key, address))
     if isinstance(shared.telephone, Switchboard):
         shared.telephone.put = jobs.job("see_to_call", shared.telephone.work, again=3)

@@ -127,9 +127,9 @@ def record(
     )
     session.add(turn)
     if speaker == "citizen":
-        conversation.citizen_typing_at = None
+        conversation.citizen_typing_at = conversation.idle_asked_at = None
     elif speaker == "operator":
-        conversation.operator_typing_at = None
+        conversation.operator_typing_at = conversation.idle_asked_at = None
     session.flush()
     changes.note(session, "turn", now, conversation.id, conversation.operator_id)
     if conversation.peer and speaker in ("operator", "line"):  # no page is there that would fetch it
