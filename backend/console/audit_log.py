@@ -31,6 +31,7 @@ KIND_WORDS: Final = {
     "identity": lazy_gettext("市民身份"),
     "legacy_number": lazy_gettext("原热线号码"),
     "log_in": lazy_gettext("登录"),
+    "report_recipient": lazy_gettext("报告接收人"),
     "screen": lazy_gettext("大屏"),
     "staff": lazy_gettext("人员"),
     "webhook": lazy_gettext("推送"),

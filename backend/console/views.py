@@ -30,6 +30,7 @@ from backend.console import (
     legacy,
     log_in,
     phrases,
+    reports,
     second_factor,
     staff,
     supervision,
@@ -193,6 +194,15 @@ add("/insight/words", "hot_words", hot_words.show_words)
 add("/insight/screens", "screens", wall.list_screens)
 add("/insight/screens", "make_screen", wall.make_screen, methods=["POST"])
 add("/insight/screens/<int:screen_id>/end", "end_screen", wall.end_screen, methods=["POST"])
+add("/insight/reports", "reports", reports.list_reports)
+add("/insight/reports/<int:report_id>.<form>", "report_file", reports.give_report)
+add("/insight/reports/recipients", "add_recipient", reports.add_recipient, methods=["POST"])
+add(
+    "/insight/reports/recipients/<int:recipient_id>/remove",
+    "remove_recipient",
+    reports.remove_recipient,
+    methods=["POST"],
+)
 add("/wall", "wall", wall.show_wall)
 add("/wall/data", "wall_data", wall.give_wall)
 add("/wall/open/<key>", "open_screen", wall.open_screen)

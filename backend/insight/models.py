@@ -196,3 +196,17 @@ class AssessmentMonth(Base):
     month: Mapped[date] = mapped_column(primary_key=True)  # its first day
     frozen_at: Mapped[datetime] = mapped_column(UtcDateTime)
     content: Mapped[dict[str, Any]] = mapped_column(JSON)  # assessment.freeze makes it
+
+
+@audited("report_recipient", masked=("address",))
+class Recipient(Base):
+    """Who gets a kind of report by e-mail, in which language."""
+
+    __tablename__ = "insight_recipients"
+    __table_args__ = (UniqueConstraint("kind", "address"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    kind: Mapped[str] = mapped_column(String(10))  # daily, weekly, monthly
+    locale: Mapped[str] = mapped_column(String(5))
+    address: Mapped[str] = mapped_column(String(200))
+    added_at: Mapped[datetime] = mapped_column(UtcDateTime)
