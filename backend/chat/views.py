@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from flask import Blueprint, Response, redirect, render_template, request, send_from_directory, url_for
 from flask_babel import gettext
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response as BaseResponse
 
-from backend.attachments import as_response, read_link, with_content
+from backend.attachments import as_response, attachments_of, link_part, read_link, with_content
 from backend.cases import links
 from backend.cases import service as cases
 from backend.cases.models import Case
@@ -117,16 +118,20 @@ def case_page(number: str = "") -> tuple[str, int, dict[str, str]]:
     """Where a case stands, for who knows its number and the last four digits of the telephone that was left."""
     locale = current_locale()
     number = half_width(request.form.get("number", number))
-    shown, problem, status = None, "", 200
+    shown, problem, status, files = None, "", 200, None
     if request.method == "POST":
         try:
             shown = look_up(number, half_width(request.form.get("last_digits", "")), locale)
+            with parts().database.read() as session:
+                files = reply_files(session, cases.get_case(session, shown.number))
         except Refused as refusal:
             problem, status = refusal.sentence(locale), refusal.status
-    return rendered(number, shown, problem, status)
+    return rendered(number, shown, problem, status, files)
 
 
-def rendered(number: str, shown: CaseShown | None, problem: str, status: int) -> tuple[str, int, dict[str, str]]:
+def rendered(
+    number: str, shown: CaseShown | None, problem: str, status: int, files: list[tuple[str, str]] | None = None
+) -> tuple[str, int, dict[str, str]]:
     """The page, which nobody keeps."""
     locale = current_locale()
     body = render_template(
@@ -135,12 +140,23 @@ def rendered(number: str, shown: CaseShown | None, problem: str, status: int) ->
         city=city_name(locale),
         number=number,
         case=shown,
+        files=files or [],
         problem=problem,
         questions=questions(),
         grades=GRADES_EN if locale == "en" else GRADES,
         limit=WORDS_LIMIT,
     )
     return body, status, {"Cache-Control": "no-store"}
+
+
+def reply_files(session: Session, case: Case) -> list[tuple[str, str]]:
+    """What came with replies to the citizen: (name, address, which is good for a day)."""
+    key = parts().settings.secret_key
+    return [
+        (one.name, url_for("chat.file", token=link_part(key, one.id)))
+        for one in attachments_of(session, case_id=case.id, for_citizen=True)
+        if one.staff_id is not None
+    ]
 
 
 def questions() -> dict[str, str]:
@@ -158,7 +174,8 @@ def case_link(token: str) -> tuple[str, int, dict[str, str]]:
     except Refused as refusal:
         return rendered("", None, refusal.sentence(locale), refusal.status)
     with shared.database.read() as session:
-        return rendered(number, shown_case(cases.get_case(session, number), locale, token), "", 200)
+        case = cases.get_case(session, number)
+        return rendered(number, shown_case(case, locale, token), "", 200, reply_files(session, case))
 
 
 @blueprint.post("/c/<token>/<act>")

@@ -33,6 +33,7 @@ KIND_WORDS: Final = {
     "log_in": lazy_gettext("登录"),
     "report_recipient": lazy_gettext("报告接收人"),
     "screen": lazy_gettext("大屏"),
+    "reply_template": lazy_gettext("答复模板"),
     "staff": lazy_gettext("人员"),
     "webhook": lazy_gettext("推送"),
 }

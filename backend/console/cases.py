@@ -9,7 +9,9 @@ from flask_babel import gettext
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from backend.attachments import BYTES_LIMIT, Attachment, File, accept, attachments_of, keep
 from backend.cases import service
+from backend.cases.inbox import filled, templates
 from backend.cases.models import Case
 from backend.cases.rules import ANSWERS, KINDS, PAUSE_REASONS, ROUTES, URGENCIES, Rule, holder, possible_acts
 from backend.cases.service import Actor
@@ -31,6 +33,13 @@ FIELDS: Final = (
     "note", "agency", *ANSWERS, "grade", "words", "days", "reason", "route", "into", "category", "kind", "urgency",
 )  # fmt: skip
 """What the forms of acts may send."""
+FOR_CITIZEN: Final = frozenset({"reply", "answer"})
+"""Acts whose note, and what files come with it, the citizen sees."""
+WITH_FILES: Final = FOR_CITIZEN | {"contribute", "add"}
+FILES_LIMIT: Final = 5
+"""Files of one act."""
+AFTERWARDS: Final = frozenset({"inbox"})
+"""Where a form may ask to go after its act instead of to the case."""
 ASK_TWICE: Final = frozenset({"withdraw"})
 """Acts that need nothing but can't be undone; their button is behind a heading that says so."""
 
@@ -52,15 +61,28 @@ def do_act(number: str, act: str) -> ResponseReturnValue:
     shared = parts()
     try:
         details = details_of_form()
+        files = files_of_form() if act in WITH_FILES else []
         with shared.database.write() as session:
             find(session, me(), number)
             actor = Actor(me().role, session.get_one(Staff, me().id))
             changed = service.act_on(session, number, act, actor, details, shared.clock())
+            for file in files:
+                keep(
+                    session,
+                    file,
+                    shared.clock(),
+                    case_id=changed.id,
+                    event_id=changed.history[-1].id,
+                    staff_id=me().id,
+                    for_citizen=act in FOR_CITIZEN,
+                )
             still_mine = may_see(me(), changed)
     except Refused as refused:
         if refused.status in (403, 404):
             raise
         return page(number, refused, act)
+    if field("back") in AFTERWARDS:
+        return redirect(url_for(f"console.{field('back')}"))
     return redirect(url_for("console.case", number=number) if still_mine else url_for("console.cases"))
 
 
@@ -69,9 +91,19 @@ def page(number: str, refused: Refused | None = None, tried: str = "") -> Respon
     with parts().database.read() as session:
         found = find(session, me(), number)
         every_agency = agencies(session)
+        hidden = is_hidden(me(), found)
+        files: dict[int | None, list[Attachment]] = {}
+        for one in attachments_of(session, case_id=found.id):
+            if not (hidden and one.staff_id is None):  # who sent it may be in a citizen's picture
+                files.setdefault(one.event_id, []).append(one)
+        own = me().agency_code if me().role == "agency" else None
         html = render_template(
             "console/case.html",
             case=found,
+            files=files,
+            with_files=WITH_FILES,
+            files_limit=FILES_LIMIT,
+            templates=[(one.name, filled(one.text, found)) for one in templates(session, own)] if own else [],
             acts=acts_for(session, found, me()),
             ask_twice=ASK_TWICE,
             choices=choices(session),
@@ -156,6 +188,14 @@ def details_of_form() -> dict[str, Any]:
     if any(len(value) > NOTE_LIMIT for value in details.values()):
         raise Refused("too_large")
     return details
+
+
+def files_of_form() -> list[File]:
+    """The files that came with an act, looked at. Raises Refused."""
+    sent = [one for one in request.files.getlist("files") if one.filename]
+    if len(sent) > FILES_LIMIT:
+        raise Refused("attachment_count", limit=FILES_LIMIT)
+    return [accept(one.read(BYTES_LIMIT + 1), one.filename or "") for one in sent]
 
 
 def choices(session: Session) -> dict[str, list[tuple[str, str]]]:

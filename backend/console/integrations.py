@@ -11,6 +11,7 @@ from backend.api.models import PublicRequest
 from backend.attachments import as_response, with_content
 from backend.cases.models import Case
 from backend.cases.rules import ACTS
+from backend.console.cases import is_hidden, may_see
 from backend.console.forms import field
 from backend.console.log_in import allowed, me
 from backend.directory.service import agencies
@@ -109,6 +110,7 @@ def download_attachment(attachment_id: int) -> ResponseReturnValue:
         found = with_content(session, attachment_id)
         if me().role == "agency":
             case = session.get(Case, found.case_id) if found.case_id else None
-            if case is None or case.agency_code != me().agency_code:
+            from_citizen = found.staff_id is None
+            if case is None or not may_see(me(), case) or (from_citizen and is_hidden(me(), case)):
                 raise Refused("not_found", 404)
         return as_response(found)

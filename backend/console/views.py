@@ -5,6 +5,7 @@ from typing import Any
 from flask import Blueprint, current_app, g, request
 from flask_login import current_user
 
+from backend.attachments import BYTES_LIMIT
 from backend.audit import set_acting
 from backend.changes import newest
 from backend.city import city_name
@@ -24,6 +25,7 @@ from backend.console import (
     floor,
     gaps,
     hot_words,
+    inbox,
     insight,
     integrations,
     knowledge,
@@ -100,6 +102,10 @@ add("/conversations/<conversation_id>/case", "file_case", conversations.file_fro
 add("/cases", "cases", case_list.list_cases)
 add("/cases/<number>", "case", cases.show_case)
 add("/cases/<number>/acts/<act>", "act", cases.do_act, methods=["POST"])
+add("/inbox", "inbox", inbox.show_inbox)
+add("/inbox/templates", "templates", inbox.show_templates)
+add("/inbox/templates", "save_template", inbox.save_template, methods=["POST"])
+add("/inbox/templates/<int:template_id>/remove", "remove_template", inbox.remove_template, methods=["POST"])
 add("/supervision", "supervision", supervision.show_lists)
 add("/supervision/identity", "identity_accesses", supervision.show_accesses)
 add("/deadlines", "deadlines", supervision.edit_deadlines, methods=["GET", "POST"])
@@ -227,6 +233,7 @@ UPLOADS = {
     "console.import_articles": ("knowledge", FILE_LIMIT),
     "console.add_documents": ("knowledge", ARCHIVE_BYTES),
     "console.import_agencies": ("directory", FILE_LIMIT),
+    "console.act": ("cases", cases.FILES_LIMIT * BYTES_LIMIT),
 }
 """Addresses to which files are sent, by whom (a right), and how many bytes each takes; all others take what
 MAX_CONTENT_LENGTH says."""

@@ -133,7 +133,7 @@ document.addEventListener("keydown", (event) => {
 
 document.addEventListener("click", (event) => {
   const button = event.target.closest("[data-fill]");
-  const box = byId("say-text");
+  const box = byId(button?.dataset.fillTo ?? "say-text");
   if (!button || !box) return;
   box.value = box.value.trim() ? `${box.value.trim()}\n${button.dataset.fill}` : button.dataset.fill;
   box.focus();
