@@ -16,6 +16,7 @@ from backend.cases.models import Case
 from backend.cases.service import Actor, Filing
 from backend.conversations import service
 from backend.conversations.models import Conversation, Turn
+from backend.conversations.rules import PHOTO
 from backend.conversations.service import PHRASES, TurnTaken
 from backend.errors import Refused
 from backend.parts import Parts
@@ -161,7 +162,8 @@ def keep_photo(parts: Parts, conversation_id: str, file: File, key: str) -> Turn
         if kept.turn_id is not None:
             return TurnTaken([], conversation.state)
         said = PHRASES.say("photo", conversation.locale).text
-        kept.turn_id = service.record(session, conversation, "citizen", said, now, message_key=key).id
+        turn = service.record(session, conversation, "citizen", said, now, message_key=key)
+        turn.act, kept.turn_id = PHOTO, turn.id
         kept.case_id = case.id if case else None
         if conversation.state == "bot":
             phrase, facts = ("photo_added", {"number": case.number}) if case else ("photo_kept", {})

@@ -16,6 +16,7 @@ from backend.console.log_in import allowed, me
 from backend.console.sections import first_page
 from backend.conversations import offers, presence, service, wrap_up
 from backend.conversations.models import Conversation, Turn
+from backend.conversations.rules import PHOTO
 from backend.conversations.safety import person_words
 from backend.directory.models import Category, Staff
 from backend.directory.service import mark_seen
@@ -173,7 +174,7 @@ def last_sentences(session: Session, conversation_ids: Iterable[str]) -> dict[st
     latest = (
         select(Turn.conversation_id, func.max(Turn.number).label("number"))
         .where(Turn.conversation_id.in_(conversation_ids), Turn.speaker == "citizen")
-        .where(Turn.text.not_in(person_words()))
+        .where(Turn.text.not_in(person_words()), Turn.act.is_distinct_from(PHOTO))
         .group_by(Turn.conversation_id)
         .subquery()
     )

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from backend.city import district_in
 from backend.conversations.models import Turn
-from backend.conversations.rules import chosen_message
+from backend.conversations.rules import PHOTO, chosen_message
 from backend.conversations.safety import asks_for_person
 from bot.client import Reply
 
@@ -47,6 +47,8 @@ def said_by_citizen(turns: Sequence[Turn]) -> list[tuple[Turn, Reply | None]]:
     said: list[tuple[Turn, Reply | None]] = []
     last: Reply | None = None
     for turn in turns:
+        if turn.act == PHOTO:
+            continue
         if turn.speaker == "citizen" and not asks_for_person(turn.text) and chosen_message(turn.text, last) is None:
             said.append((turn, last))
         last = Reply.from_json(turn.reply) if turn.speaker == "bot" and turn.reply else None

@@ -79,7 +79,7 @@ class Turn(Base):
     speaker: Mapped[str] = mapped_column(String(10))  # citizen, bot, operator, line (the service itself)
     text: Mapped[str] = mapped_column(Text)
     reply: Mapped[dict[str, Any] | None] = mapped_column(JSON)
-    act: Mapped[str | None] = mapped_column(String(10))  # what the bot's reply does (bot/client.py)
+    act: Mapped[str | None] = mapped_column(String(10))  # what the bot's reply does (bot/client.py), or photo
     article_id: Mapped[str | None] = mapped_column(String(80))  # the article that the bot spoke of
     message_key: Mapped[str | None] = mapped_column(String(80))  # the channel's name for a message: once only
     staff_id: Mapped[int | None] = mapped_column(ForeignKey("staff.id"))

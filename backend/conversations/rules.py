@@ -13,6 +13,9 @@ from bot.client import Reply
 MESSAGE_LIMIT = 2000
 """Characters in one message."""
 
+PHOTO = "photo"
+"""The act of a turn that is a photo: nothing is said in it."""
+
 FAILURES_BEFORE_HANDOFF = 2
 
 MOVES: dict[tuple[str, str], str] = {

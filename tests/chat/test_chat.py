@@ -15,7 +15,9 @@ from backend.attachments import Attachment
 from backend.cases import service as cases
 from backend.cases.service import Actor, Filing
 from backend.chat import gateway
+from backend.console.desk import last_sentences
 from backend.conversations import service
+from backend.conversations.draft import draft_case
 from backend.conversations.models import Conversation
 from backend.directory.models import Staff
 from backend.errors import Refused
@@ -97,6 +99,14 @@ def test_photos_go_along_to_the_case_that_is_filed_and_later_ones_are_added_to_i
         kept = session.scalars(select(Attachment)).all()
         assert len(kept) == 2 and all(one.case_id is not None for one in kept)
     assert "已附在工单" in chat.seen()["turns"][-1]["text"]
+
+
+def test_a_photo_is_not_taken_for_words_when_an_operator_files_or_looks_at_the_queue(parts: Parts, chat: Chat) -> None:
+    chat.say("三号楼的路灯不亮")
+    chat.photo(picture())
+    with parts.database.read() as session:
+        assert draft_case(service.turns_after(session, chat.id), None).what == "三号楼的路灯不亮"
+        assert last_sentences(session, [chat.id]) == {chat.id: "三号楼的路灯不亮"}
 
 
 @pytest.mark.parametrize("content", [b"", b"%PDF-1.7 not a picture", b"\xff\xd8\xff\xe0 broken"])
