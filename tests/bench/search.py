@@ -13,7 +13,7 @@ import time
 import zlib
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,9 +33,14 @@ from tests.bench.questions import DATA, PARTS, starter
 Floats = NDArray[np.float32]
 KEPT = ROOT / "build" / "bench" / "vectors.sqlite3"
 OUT_OF_DOMAIN = Path(__file__).with_name("out_of_domain.txt")
-PICTURE = ROOT / "docs" / "pictures" / "reliability.svg"
+PICTURES = {
+    "own": ROOT / "docs" / "pictures" / "reliability.svg",
+    "FAQ": ROOT / "docs" / "pictures" / "reliability-faq.svg",
+}
 MOST = 1000
 """Questions of a set at most, drawn with a fixed seed."""
+STRANGE = 400
+"""Questions without an answer of a list at most."""
 DEPTH = 10
 SIZES = (1_000, 10_000, 100_000)
 
@@ -90,18 +95,19 @@ def show_progress(made: int, missing: int) -> None:
 def run() -> dict[str, Any]:
     """Measure everything and print the tables."""
     meaning = Meaning()
-    sets = {"own": own()} | (development() if DATA.exists() else {})
+    others = development() if DATA.exists() else {}
+    sets = {"own": own()} | others
     print(f"{'set':<26}{'method':<28}{'hit@1':>8}{'hit@3':>8}{'MRR@10':>8}{'questions':>11}")
     rankings = [row for name, trials in sets.items() for row in compare(name, trials, meaning)]
     verdicts = [
         row
         for name, found in (("with vectors", meaning.vectors()), ("words alone", None))
-        for row in judge(name, found)
+        for row in judge(name, found, others)
     ]
     for row in verdicts:
         print(
-            f"{row['set']:<26}{row['search']:<14} answered {row['answer']:.1%} (wrong {row['wrong']:.1%} of them), "
-            f"clarified {row['clarify']:.1%}, unknown {row['unknown']:.1%}"
+            f"{row['set']:<34}{row['search']:<14} answered {row['answer']:.1%} (wrong {row['wrong']:.1%} of them), "
+            f"clarified {row['clarify']:.1%}, unknown {row['unknown']:.1%}; with 5 % wrong {row['answerable_at_5']:.1%}"
         )
     sizes = [scale(size) for size in SIZES]
     for size in sizes:
@@ -323,28 +329,58 @@ def e5(meaning: Meaning) -> Scorer:
     return score
 
 
-def judge(name: str, found: Vectors | None) -> list[dict[str, Any]]:
-    """What becomes of the own questions left out, and of questions that have no answer here."""
-    judged: list[tuple[float, bool, Verdict]] = []
-    for trial in own():
-        index = Index(trial.entries, found)
-        for question in trial.questions:
-            ranking = index.rank(question.text)
-            right = bool(ranking.matches) and ranking.matches[0].article_id in question.right
-            judged.append((ranking.first_is_right, right, given(ranking)))
-    if found:
-        PICTURE.write_text(reliability(judged), encoding="utf-8")
-    index = Index(starter(), found)
+def judge(name: str, found: Vectors | None, development: dict[str, list[Trial]]) -> list[dict[str, Any]]:
+    """What becomes of questions left out that have an answer, and of questions that have none, for the city's knowledge and
+    for that of the FAQ."""
     strange = {"out of domain (own list)": OUT_OF_DOMAIN.read_text(encoding="utf-8").splitlines()}
-    if DATA.exists():
+    asked = {"own": own()}
+    if development:
+        asked["FAQ"] = development["FAQ, paraphrases known"]
         strange["FAQ of a bank card"] = [row["question"] for row in read("faq_paraphrases.csv")]
         strange["policy of 2020"] = [row["question"] for row in read("policy_passage_questions.csv")]
-    rows = [shares("own, left out", [one[2] for one in judged], [one[1] for one in judged])]
-    for kind, texts in strange.items():
-        drawn = random.Random(12345).sample(texts, min(len(texts), MOST))
-        verdicts = [given(index.rank(text)) for text in drawn]
-        rows.append(shares(kind, verdicts, [False] * len(verdicts)))
+    rows = []
+    for knowledge, trials in asked.items():
+        judged = [
+            one
+            for trial in trials
+            for one in outcomes(
+                trial, [each for each in trial.questions if knowledge == "own" or is_reported(each)], found
+            )
+        ]
+        if found:
+            PICTURES[knowledge].write_text(reliability(judged), encoding="utf-8")
+        rows.append(shares(f"{knowledge}, left out", judged))
+        whole = Trial(starter() if knowledge == "own" else entries_of(trials), [])
+        for kind, texts in strange.items():
+            if not (knowledge == "FAQ" and kind == "FAQ of a bank card"):
+                drawn = random.Random(12345).sample(texts, min(len(texts), STRANGE))
+                nothing = [Asked(text, frozenset()) for text in drawn]
+                rows.append(shares(f"{knowledge}: {kind}", outcomes(whole, nothing, found)))
     return [{"search": name, **row} for row in rows]
+
+
+def entries_of(trials: Sequence[Trial]) -> list[Entry]:
+    """The entries with all that is left out of one trial or another."""
+    asked: dict[str, dict[str, None]] = {}
+    for trial in trials:
+        for one in trial.entries:
+            asked.setdefault(one.article_id, {}).update(dict.fromkeys(one.asked))
+    return [replace(one, asked=list(asked[one.article_id])) for one in trials[0].entries]
+
+
+Outcome = tuple[float, bool, Verdict]
+"""The stated probability that the first is right, whether it is, and the verdict."""
+
+
+def outcomes(trial: Trial, questions: Sequence[Asked], found: Vectors | None) -> list[Outcome]:
+    """What becomes of these questions."""
+    index = Index(trial.entries, found)
+    judged: list[Outcome] = []
+    for question in questions:
+        ranking = index.rank(question.text)
+        right = bool(ranking.matches) and ranking.matches[0].article_id in question.right
+        judged.append((ranking.first_is_right, right, given(ranking)))
+    return judged
 
 
 def given(ranking: Ranking) -> Verdict:
@@ -352,19 +388,23 @@ def given(ranking: Ranking) -> Verdict:
     return verdict(ranking.first_is_right, ranking.among_the_first) if ranking.matches else "unknown"
 
 
-def shares(name: str, verdicts: Sequence[Verdict], right: Sequence[bool]) -> dict[str, Any]:
-    """The share of each verdict, and of wrong ones among the answers."""
-    counts = Counter(verdicts)
-    answered = [ok for ok, one in zip(right, verdicts, strict=True) if one == "answer"]
+def shares(name: str, judged: Sequence[Outcome]) -> dict[str, Any]:
+    """The share of each verdict, and of wrong ones among the answers; and the largest share that could be answered with at
+    most 5 % wrong, had the threshold been chosen in hindsight."""
+    counts = Counter(verdict for _, _, verdict in judged)
+    answered = [right for _, right, verdict in judged if verdict == "answer"]
+    surest = [right for _, right, _ in sorted(judged, key=lambda one: -one[0])]
+    right_so_far = np.cumsum(surest) / np.arange(1, len(surest) + 1)
     return {
         "set": name,
-        "questions": len(verdicts),
-        **{kind: counts[kind] / len(verdicts) for kind in ("answer", "clarify", "unknown")},
+        "questions": len(judged),
+        **{kind: counts[kind] / len(judged) for kind in ("answer", "clarify", "unknown")},
         "wrong": 1 - sum(answered) / len(answered) if answered else 0.0,
+        "answerable_at_5": float(np.max(np.flatnonzero(right_so_far >= 0.95), initial=-1) + 1) / len(judged),
     }
 
 
-def reliability(judged: Sequence[tuple[float, bool, Verdict]]) -> str:
+def reliability(judged: Sequence[Outcome]) -> str:
     """A picture (SVG): the stated probability, and how often it was right, in tenths."""
     side, edge = 320, 48
     bars = []

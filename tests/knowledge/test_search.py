@@ -13,7 +13,7 @@ from backend.database import Database
 from backend.knowledge import service
 from backend.knowledge.models import Article
 from backend.knowledge.rules import holds_in, period_named, verdict
-from backend.knowledge.search import Entry, Floats, Index
+from backend.knowledge.search import WEIGHTS, Entry, Floats, Index, Segment, Terms, words
 from backend.knowledge.service import Knowledge
 from backend.knowledge.text import grams, normalise
 from tests.conftest import StandingClock
@@ -237,3 +237,12 @@ def test_two_documents_of_one_title_are_two_documents() -> None:
         for number in (1, 2)
     ]
     assert len({service.entry(one).document for one in passages}) == 2
+
+
+def test_a_way_of_asking_that_is_tried_does_not_find_itself() -> None:
+    entries = [Entry("one", ["暖气不热怎么办", "屋里很冷"], ["请找供热单位"]), Entry("two", ["停水了"], ["请找水务"])]
+    segment = Segment(entries, (Terms(grams), Terms(words)), None)
+    covered = list(WEIGHTS).index("covered_pairs")
+    asked = segment.plain[:1]
+    assert segment.rankers(asked, None)[0, 0, covered] == 1
+    assert segment.rankers(asked, None, np.array([0]))[0, 0, covered] == 0
