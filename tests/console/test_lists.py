@@ -134,6 +134,8 @@ PAGES = {
         "/console/supervision?by=deadline", "/console/supervision?by=agency", "/console/supervision?by=repetition",
         "/console/supervision?by=register", "/console/supervision/identity", "/console/audit", "/console/insight",
         "/console/insight/cases?measure=filed", "/console/knowledge/gaps", "/console/knowledge/gaps/outcomes",
+        "/console/assessment", "/console/assessment/ratings",
+        "/console/assessment/appeals",
         "/console/agencies", "/console/line/announcements", "/console/line/numbers", "/console/integrations",
         "/open311/v2/requests.json",
     ),
