@@ -14,6 +14,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from backend import changes, mail, outbox
 from backend.api import cases, conversations, knowledge, open311
 from backend.api.schemas import JsonApi
+from backend.cases import lookup
 from backend.cases.sweep import sweep
 from backend.chat import views as chat
 from backend.chat import wechat
@@ -32,6 +33,7 @@ from backend.jobs.queue import Jobs, jobs
 from backend.knowledge import gaps
 from backend.knowledge.embedding import make_embedder
 from backend.knowledge.service import Knowledge
+from backend.limits import set_up_limits
 from backend.locale import COOKIE, current_locale
 from backend.parts import Parts, parts
 from backend.settings import Settings, load_settings
@@ -105,6 +107,7 @@ def create_app(settings: Settings | None = None, bot: Bot | None = None, clock: 
         app.register_blueprint(phone)
         csrf.exempt(phone)
 
+    set_up_limits(app, settings)
     app.add_url_rule("/health", view_func=health)
     app.register_error_handler(Refused, tell_refusal)
     app.register_error_handler(CSRFError, lambda _: tell_refusal(Refused("form_expired", 400)))
@@ -158,6 +161,7 @@ def make_jobs(shared: Parts) -> Jobs:
         jobs.every_minute("fetch_recordings", Recovery(shared, provider).work)
         jobs.every_minute("transcribe", Transcriber(shared, provider).work)
     jobs.every_minute("group_gaps", lambda: gaps.group_new(shared.database, shared.embedder, shared.clock()))
+    jobs.every_minute("forget_lookups", lambda: lookup.forget_old(shared.database, shared.clock))
     jobs.every_minute("freeze_assessment", lambda: assessment.freeze_when_due(shared.database, shared.clock))
     jobs.every_minute("count", lambda: rollups.keep_in_step(shared.database, shared.clock))
     jobs.every_minute("count_words", lambda: words.count_words(shared.database, shared.clock))
@@ -214,7 +218,7 @@ def tell_refusal(refusal: Refused) -> tuple[Response | str, int]:
 
 def tell_http_error(error: HTTPException) -> tuple[Response | str, int]:
     """Errors of the protocol (404, 405, 413, 422 …) in the same form as refusals."""
-    codes = {404: "not_found", 401: "log_in_first", 403: "not_allowed", 413: "too_large"}
+    codes = {404: "not_found", 401: "log_in_first", 403: "not_allowed", 413: "too_large", 429: "too_many_requests"}
     refusal = Refused(codes.get(error.code or 500, "bad_request"), error.code or 500)
     return tell_refusal(refusal)
 

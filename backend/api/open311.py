@@ -118,9 +118,10 @@ def let_every_site_ask(response: Response) -> Response:
 def tell_errors(error: Refused | Refusals | HTTPException) -> Response:
     """What is wrong, as the specification has it: 404 for what is not there, 403 for keys, 400 for all else, and a list."""
     if isinstance(error, HTTPException):
-        error = Refused("not_found" if error.code in (404, 405) else "bad_request", error.code or 400)
+        codes = {404: "not_found", 405: "not_found", 429: "too_many_requests"}
+        error = Refused(codes.get(error.code or 400, "bad_request"), error.code or 400)
     reasons = error.reasons if isinstance(error, Refusals) else [error]
-    statuses = [reason.status if reason.status in (403, 404, 413) else 400 for reason in reasons]
+    statuses = [reason.status if reason.status in (403, 404, 413, 429) else 400 for reason in reasons]
     content = [
         {"code": status, "description": reason.sentence(current_locale())}
         for status, reason in zip(statuses, reasons, strict=True)

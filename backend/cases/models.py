@@ -58,8 +58,6 @@ class Case(Base):
     repeats: Mapped[int] = mapped_column(default=0)  # how often the same citizen filed it again
     visit_tries: Mapped[int] = mapped_column(default=0)  # calls since the last reply at which nobody was reached
     merged_into_id: Mapped[int | None] = mapped_column(ForeignKey("cases.id"))
-    wrong_lookups: Mapped[int] = mapped_column(default=0)
-    wrong_lookup_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
     agency: Mapped[Agency] = relationship(foreign_keys=agency_code)
     responsible: Mapped[Agency | None] = relationship(foreign_keys=responsible_code)
@@ -194,6 +192,16 @@ class CalendarDay(Base):
     working: Mapped[bool]
     name: Mapped[str] = mapped_column(String(60), default="")
     set_by_id: Mapped[int | None] = mapped_column(ForeignKey("staff.id"))
+
+
+class LookupTries(Base):
+    """How often a number was tried with wrong digits lately, and when last; also of numbers that no case has."""
+
+    __tablename__ = "lookup_tries"
+
+    number: Mapped[str] = mapped_column(String(11), primary_key=True)
+    tries: Mapped[int]
+    tried_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
 
 
 class CaseCounter(Base):

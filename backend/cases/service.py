@@ -39,10 +39,6 @@ from backend.webhooks import publish
 NOT_FOR_AGENCIES = ("filed", "accepted", "declined", "withdrawn", "transferred", "merged")
 """States in which a case's agency is only proposed, or never came to it."""
 
-LOOKUPS_BEFORE_PAUSE = 5
-PAUSE_AFTER_WRONG_LOOKUPS = timedelta(hours=1)
-"""Four digits of a telephone number are ten thousand tries: so many wrong ones, and the case keeps silent for a while."""
-
 
 @dataclass(frozen=True)
 class Filing:
@@ -393,29 +389,6 @@ def get_case(session: Session, number: str) -> Case:
     if case is None:
         raise Refused("case_not_found", 404)
     return case
-
-
-def look_up(session: Session, number: str, last_digits: str, now: datetime) -> Case | None:
-    """The case for a citizen who knows its number and the last four digits of its telephone, or None.
-
-    A wrong number and wrong digits look the same from outside. After LOOKUPS_BEFORE_PAUSE wrong tries the case can't be
-    looked up for PAUSE_AFTER_WRONG_LOOKUPS: Refused (429). None must be committed, so that the try is counted.
-    """
-    try:
-        case = get_case(session, number)
-    except Refused as refusal:
-        if refusal.code == "case_number_wrong":
-            raise
-        return None
-    paused = case.wrong_lookup_at is not None and now - case.wrong_lookup_at < PAUSE_AFTER_WRONG_LOOKUPS
-    if paused and case.wrong_lookups >= LOOKUPS_BEFORE_PAUSE:
-        raise Refused("too_many_lookups", 429)
-    if case.contact and len(last_digits) == 4 and case.contact.endswith(last_digits):
-        case.wrong_lookups = 0
-        return case
-    case.wrong_lookups = case.wrong_lookups + 1 if paused else 1
-    case.wrong_lookup_at = now
-    return None
 
 
 def awaiting_visit(session: Session, now: datetime, limit: int = 500) -> list[Case]:

@@ -1,6 +1,5 @@
 """The citizen's pages: the chat, the script tag for other sites, and where a case stands."""
 
-import re
 import unicodedata
 from dataclasses import dataclass
 
@@ -13,6 +12,7 @@ from werkzeug.wrappers import Response as BaseResponse
 from backend.attachments import as_response, attachments_of, link_part, read_link, with_content
 from backend.cases import links
 from backend.cases import service as cases
+from backend.cases.lookup import look_up
 from backend.cases.models import Case
 from backend.cases.rules import ANSWERS, FINAL_STATES, possible_acts
 from backend.cases.service import Actor
@@ -121,7 +121,7 @@ def case_page(number: str = "") -> tuple[str, int, dict[str, str]]:
     shown, problem, status, files = None, "", 200, None
     if request.method == "POST":
         try:
-            shown = look_up(number, half_width(request.form.get("last_digits", "")), locale)
+            shown = looked_up(number, half_width(request.form.get("last_digits", "")), locale)
             with parts().database.read() as session:
                 files = reply_files(session, cases.get_case(session, shown.number))
         except Refused as refusal:
@@ -207,16 +207,14 @@ def half_width(text: str) -> str:
     return unicodedata.normalize("NFKC", text).strip()
 
 
-def look_up(number: str, last_digits: str, locale: str) -> CaseShown:
-    """What the page tells of the case. Raises Refused; a wrong try is counted before that."""
-    if not re.fullmatch(r"[0-9]{4}", last_digits):
-        raise Refused("case_not_found", 404)  # nobody guesses with these, so it doesn't count as a try
+def looked_up(number: str, last_digits: str, locale: str) -> CaseShown:
+    """What the page tells of the case. Raises Refused."""
     shared = parts()
-    with shared.database.write() as session:
-        case = cases.look_up(session, number, last_digits, shared.clock())
-        if case:
-            return shown_case(case, locale, links.sign(shared.settings.secret_key, case.number))
-    raise Refused("case_not_found", 404)  # outside the transaction, so that the wrong try is counted
+
+    def told(case: Case) -> CaseShown:
+        return shown_case(case, locale, links.sign(shared.settings.secret_key, case.number))
+
+    return look_up(shared.database, number, last_digits, shared.clock(), told)
 
 
 def shown_case(case: Case, locale: str, token: str) -> CaseShown:

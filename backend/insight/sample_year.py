@@ -176,7 +176,7 @@ class Invention:
             "urgency": urgency, "category_code": category, "agency_code": agency, "responsible_code": None,
             "certainty": round(chance.uniform(0.4, 0.99), 3), "filed_at": filed_at, "profile": "beijing",
             "due_at": filed_at + PERIODS[urgency], "step_since": filed_at, "mark": "", "next_mark_at": None,
-            "send_backs": 0, "redos": 0, "repeats": 0, "visit_tries": 0, "merged_into_id": None, "wrong_lookups": 0,
+            "send_backs": 0, "redos": 0, "repeats": 0, "visit_tries": 0, "merged_into_id": None,
         }  # fmt: skip
         rows = Rows(case)
         self.event(rows, "file", "bot" if channel in ("phone", "chat") else "operator", filed_at, {})

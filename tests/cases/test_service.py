@@ -3,11 +3,14 @@
 import itertools
 import threading
 from dataclasses import replace
+from threading import Thread
 
 import pytest
+from sqlalchemy import event
 
 from backend.cases import service
-from backend.cases.models import Case
+from backend.cases.lookup import TRIES, forget_old, look_up
+from backend.cases.models import Case, LookupTries
 from backend.cases.service import Actor, Filing
 from backend.database import Database
 from backend.directory.models import Staff
@@ -146,33 +149,71 @@ def test_two_people_acting_at_once_get_one_success_and_one_refusal(database: Dat
         assert len(service.get_case(session, number).history) == 2
 
 
+def found(database: Database, number: str, digits: str, clock: StandingClock) -> str:
+    return look_up(database, number, digits, clock(), lambda case: case.number)
+
+
 def test_a_case_is_found_by_number_and_last_four_digits(database: Database, clock: StandingClock) -> None:
     number = file(database, clock)
-    with database.write() as session:
-        found = service.look_up(session, number.replace("-", " "), "0000", clock())
-        assert found is not None
-        assert found.number == number
+    assert found(database, number.replace("-", " "), "0000", clock) == number
 
 
-def test_guessing_the_last_digits_is_stopped_and_starts_again_after_an_hour(
+def test_guessing_is_stopped_for_a_case_and_for_a_number_that_no_case_has_and_starts_again_after_an_hour(
     database: Database, clock: StandingClock
 ) -> None:
-    number = file(database, clock)
-    for guess in range(1, 6):
-        with database.write() as session:
-            assert service.look_up(session, number, f"{guess:04d}", clock()) is None
-    with pytest.raises(Refused) as refusal, database.write() as session:
-        service.look_up(session, number, "0000", clock())
-    assert refusal.value.status == 429
+    number, nobodys = file(database, clock), "26000-00023"
+    for tried in (number, nobodys):
+        told = []
+        for guess in range(1, 8):
+            with pytest.raises(Refused) as refusal:
+                found(database, tried, f"{guess:04d}", clock)
+            told.append((refusal.value.code, refusal.value.status))
+        assert told == [("case_not_found", 404)] * TRIES + [("too_many_lookups", 429)] * 2
+        with pytest.raises(Refused) as refusal:
+            found(database, tried, "0000", clock)
+        assert refusal.value.status == 429
     clock.advance(hours=1, seconds=1)
-    with database.write() as session:
-        assert service.look_up(session, number, "0000", clock()) is not None
+    assert found(database, number, "0000", clock) == number
+    forget_old(database, clock)
+    with database.read() as session:
+        assert session.query(LookupTries).count() == 0
+
+
+def test_a_wrong_number_is_as_much_work_as_wrong_digits(database: Database, clock: StandingClock) -> None:
+    """What a stranger could tell apart by the time it takes."""
+    number, sent = file(database, clock), []
+    event.listen(database.engine, "before_cursor_execute", lambda *told: sent.append(told[2]))
+    counts = []
+    for tried in (number, "26000-00023"):
+        sent.clear()
+        with pytest.raises(Refused):
+            found(database, tried, "9999", clock)
+        counts.append(list(sent))
+    assert counts[0] == counts[1] != []
+
+
+def test_guesses_at_once_are_no_more_tries_than_one_after_another(database: Database, clock: StandingClock) -> None:
+    number, statuses = file(database, clock), []
+
+    def guess(digits: str) -> None:
+        try:
+            found(database, number, digits, clock)
+        except Refused as refusal:
+            statuses.append(refusal.status)
+
+    threads = [Thread(target=guess, args=(f"{place:04d}",)) for place in range(1, 13)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(statuses) == [404] * TRIES + [429] * (12 - TRIES)
 
 
 def test_an_anonymous_case_can_not_be_looked_up_with_any_digits(database: Database, clock: StandingClock) -> None:
     number = file(database, clock, Filing(what="举报占道经营"))
-    with database.write() as session:
-        assert service.look_up(session, number, "", clock()) is None
+    for digits in ("", "none", "0000"):
+        with pytest.raises(Refused):
+            found(database, number, digits, clock)
 
 
 @pytest.mark.parametrize(

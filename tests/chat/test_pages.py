@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from backend.app import create_app
+from backend.cases import lookup
 from backend.cases import service as cases
 from backend.cases.service import Actor, Filing
 from backend.chat.views import EXAMPLES
@@ -193,7 +194,7 @@ def test_a_number_that_nobody_has_looks_like_wrong_digits(web: httpx.Client, num
 
 
 def test_guessing_makes_the_case_silent_for_an_hour(web: httpx.Client, number: str, clock: StandingClock) -> None:
-    for _ in range(cases.LOOKUPS_BEFORE_PAUSE):
+    for _ in range(lookup.TRIES):
         assert look_up(web, number, "1111").status_code == 404
     page = look_up(web, number, "1234")
     assert page.status_code == 429
