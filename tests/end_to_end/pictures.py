@@ -11,6 +11,7 @@ from playwright.sync_api import Page, expect, sync_playwright
 
 from backend.settings import ROOT
 from tests.end_to_end.conftest import Visit, expect_reply, launch, say, take
+from tests.end_to_end.test_widget import Site, photo
 from tests.running_line import RunningLine
 
 PICTURES = ROOT / "docs" / "pictures"
@@ -19,7 +20,7 @@ COLD = "明湖区软件园三号楼的暖气不热三天了"
 
 
 def main() -> None:
-    """Take all three."""
+    """Take all of them."""
     with (
         tempfile.TemporaryDirectory() as folder,
         RunningLine(Path(folder)) as line,
@@ -30,6 +31,7 @@ def main() -> None:
         take_chat(line, visit)
         take_phone(line, visit)
         take_console(line, visit)
+        take_widget(line, visit)
         visit.leave()
 
 
@@ -53,6 +55,28 @@ def take_phone(line: RunningLine, visit: Visit) -> None:
     page.get_by_test_id("speech-input").press("Enter")
     expect(page.get_by_test_id("transcript")).to_contain_text("这样解决您的问题了吗")
     keep(page, "phone")
+
+
+def take_widget(line: RunningLine, visit: Visit) -> None:
+    """widget.png: the chat on a site of the city's own, with a photo, while an operator is typing."""
+    site = Site(line.base_url)
+    page, desk = visit.person(1000, 760), visit.log_in(line, "operator1", ready=True)
+    page.goto(site.url)
+    page.get_by_role("button", name="12345 在线服务").click()
+    chat = page.frame_locator("iframe")
+    chat.get_by_test_id("text").fill("小区路灯不亮")
+    chat.get_by_test_id("text").press("Enter")
+    expect(chat.get_by_test_id("turn-bot").nth(1)).to_be_visible()
+    chat.get_by_test_id("file").set_input_files(photo())
+    expect(chat.get_by_test_id("photo")).to_be_visible()
+    chat.get_by_test_id("person").click()
+    expect(chat.get_by_test_id("queue")).to_be_visible()
+    take(desk, "小区路灯不亮")
+    desk.get_by_test_id("say-text").press_sequentially("您好，照片看到了")
+    expect(chat.get_by_test_id("typing")).to_be_visible()
+    keep(page, "widget")
+    desk.get_by_test_id("close").click()
+    site.close()
 
 
 def take_console(line: RunningLine, visit: Visit) -> None:

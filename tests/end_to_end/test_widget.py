@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 from playwright.sync_api import FilePayload, FrameLocator, Page, expect
 
 from tests.conftest import closed_port
@@ -23,7 +23,8 @@ class Site:
 
     def __init__(self, line_url: str) -> None:
         page = (
-            "<!doctype html><html lang=zh><title>市政府</title><button id=theirs>本站的按钮</button>"
+            "<!doctype html><html lang=zh><meta name=viewport content='width=device-width'><title>市政府</title>"
+            "<h1>云川市人民政府</h1><p>要闻 · 公开 · 服务 · 互动</p><button>本站的按钮</button>"
             f'<script src="{line_url}/widget.js" async></script>'
         )
 
@@ -55,8 +56,13 @@ def site(line: RunningLine) -> Iterator[Site]:
 
 
 def photo() -> FilePayload:
-    packed = io.BytesIO()
-    Image.new("RGB", (320, 240), "darkgreen").save(packed, "JPEG")
+    """A street lamp that is out."""
+    packed, drawn = io.BytesIO(), Image.new("RGB", (320, 240), "#1d2433")
+    pen = ImageDraw.Draw(drawn)
+    pen.rectangle((0, 200, 320, 240), fill="#2b3140")
+    pen.rectangle((156, 50, 164, 200), fill="#6a7488")
+    pen.ellipse((136, 30, 184, 62), fill="#454e60")
+    drawn.save(packed, "JPEG")
     return {"name": "路灯.jpg", "mimeType": "image/jpeg", "buffer": packed.getvalue()}
 
 

@@ -54,6 +54,7 @@ if (transcript) {
   transcript.addEventListener("scroll", () => {
     atEnd = transcript.scrollHeight - transcript.scrollTop - transcript.clientHeight < 60;
   });
+  transcript.addEventListener("load", () => { if (atEnd) toEnd(); }, true); // a photo has its height now
   for (const moment of ["load", "resize"]) addEventListener(moment, () => { if (atEnd) toEnd(); });
 }
 document.addEventListener("htmx:afterSettle", () => {
