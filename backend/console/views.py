@@ -20,6 +20,7 @@ from backend.console import (
     cases,
     conversations,
     desk,
+    dispatch,
     documents,
     exchange,
     floor,
@@ -102,6 +103,9 @@ add("/conversations/<conversation_id>/case", "file_case", conversations.file_fro
 add("/cases", "cases", case_list.list_cases)
 add("/cases/<number>", "case", cases.show_case)
 add("/cases/<number>/acts/<act>", "act", cases.do_act, methods=["POST"])
+add("/dispatch", "dispatch", dispatch.show_dispatch)
+add("/dispatch/<number>", "dispatch_case", dispatch.dispatch_case, methods=["POST"])
+add("/dispatch/<number>/<act>", "rule_on_dispute", dispatch.rule_on_dispute, methods=["POST"])
 add("/inbox", "inbox", inbox.show_inbox)
 add("/inbox/templates", "templates", inbox.show_templates)
 add("/inbox/templates", "save_template", inbox.save_template, methods=["POST"])
