@@ -9,7 +9,16 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response as BaseResponse
 
-from backend.attachments import as_response, attachments_of, link_part, read_link, with_content
+from backend.attachments import (
+    BYTES_LIMIT,
+    accept,
+    as_response,
+    attachments_of,
+    keep,
+    link_part,
+    read_link,
+    with_content,
+)
 from backend.cases import links
 from backend.cases import service as cases
 from backend.cases.lookup import look_up
@@ -72,6 +81,13 @@ class CaseShown:
     acts: frozenset[str]
     token: str
     merged_into: str
+
+
+@blueprint.url_value_preprocessor
+def allow_photos(endpoint: str | None, _: dict[str, object] | None) -> None:
+    """Let a photo come with words that are added. This must be set before the form is read."""
+    if endpoint == "chat.act_on_case":
+        request.max_content_length = BYTES_LIMIT + 100_000
 
 
 @blueprint.get("/")
@@ -189,10 +205,14 @@ def act_on_case(token: str, act: str) -> tuple[str, int, dict[str, str]] | BaseR
         details = {name: request.form.get(name, "").replace("\x00", "").strip() for name in ACT_FIELDS[act]}
         if any(len(value) > WORDS_LIMIT for value in details.values()):
             raise Refused("too_large")
+        sent = request.files.get("photo") if act == "add" else None
+        photo = accept(sent.read(), sent.filename or "", pictures_only=True) if sent and sent.filename else None
         with shared.database.write() as session:
             if act == "add" and cases.words_today(session, number, shared.clock()) >= WORDS_A_DAY:
                 raise Refused("too_many_words", 429)
-            cases.act_on(session, number, act, CITIZEN, details, shared.clock())
+            case = cases.act_on(session, number, act, CITIZEN, details, shared.clock())
+            if photo:
+                keep(session, photo, shared.clock(), case_id=case.id, event_id=case.history[-1].id)
     except Refused as refusal:
         if refusal.code == "link_expired":
             return rendered("", None, refusal.sentence(locale), refusal.status)

@@ -1,5 +1,6 @@
 """The citizen's pages as a browser gets them: what they hold, who may look a case up, and what they may load."""
 
+import io
 import json
 import re
 from html import unescape
@@ -7,8 +8,10 @@ from typing import Any
 
 import httpx
 import pytest
+from PIL import Image
 
 from backend.app import create_app
+from backend.attachments import attachments_of, with_content
 from backend.cases import lookup
 from backend.cases import service as cases
 from backend.cases.service import Actor, Filing
@@ -237,6 +240,32 @@ def test_a_citizen_adds_words_says_whether_it_is_solved_and_withdraws(
         assert [(event.act, event.role) for event in history if event.role == "citizen"] == [
             ("add", "citizen"), ("visit", "citizen"),
         ]  # fmt: skip
+
+
+def test_a_photo_comes_with_words_without_where_it_was_taken_and_nothing_else_does(
+    web: httpx.Client, parts: Parts, number: str
+) -> None:
+    page = look_up(web, number, "1234")
+    action = re.search(r'action="(/c/[^"]+/add)"', page.text)
+    token = re.search(r'name="csrf_token" value="([^"]+)"', page.text)
+    assert action and token
+    form = {"csrf_token": token[1], "note": "灯还是不亮"}
+    refused = web.post(action[1], data=form, files={"photo": ("x.jpg", b"<html>", "image/jpeg")})
+    assert refused.status_code == 422
+    assert 'data-testid="problem"' in refused.text
+    exif = Image.Exif()
+    exif[0x010F] = "a maker of telephones"
+    written = io.BytesIO()
+    Image.effect_noise((2000, 1500), 90).save(written, "JPEG", exif=exif)  # larger than other forms may be
+    assert len(written.getvalue()) > 1_000_000
+    sent = web.post(action[1], data=form, files={"photo": ("灯.jpg", written.getvalue(), "image/jpeg")})
+    assert sent.status_code == 302
+    with parts.database.read() as session:
+        case = cases.get_case(session, number)
+        kept = attachments_of(session, case_id=case.id)
+        assert [(one.event_id, one.staff_id) for one in kept] == [(case.history[-1].id, None)]
+        assert [event.act for event in case.history] == ["file", "add"]  # words with what is no photo were not added
+        assert b"a maker of telephones" not in with_content(session, kept[0].id).content
 
 
 def test_a_withdrawn_case_ends_there(web: httpx.Client, number: str) -> None:
