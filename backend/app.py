@@ -13,6 +13,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from backend import changes, mail, outbox
 from backend.api import cases, conversations, knowledge, open311
+from backend.api import open_data as open_data_api
 from backend.api.schemas import JsonApi
 from backend.cases import lookup
 from backend.cases.sweep import sweep
@@ -28,7 +29,7 @@ from backend.conversations.summary import Summarizer
 from backend.database import Database
 from backend.directory import sessions
 from backend.errors import Refused
-from backend.insight import assessment, mailing, reports, rollups, words
+from backend.insight import assessment, mailing, open_data, reports, rollups, words
 from backend.jobs.queue import Jobs, jobs
 from backend.knowledge import gaps
 from backend.knowledge.embedding import make_embedder
@@ -96,6 +97,7 @@ def create_app(settings: Settings | None = None, bot: Bot | None = None, clock: 
     for webhooks in (ivr.blueprint, outgoing.blueprint):
         app.register_blueprint(webhooks)
         csrf.exempt(webhooks)
+    app.register_blueprint(open_data_api.blueprint)
     app.register_blueprint(open311.blueprint)
     csrf.exempt(open311.blueprint)
     app.register_blueprint(chat.blueprint)
@@ -165,6 +167,7 @@ def make_jobs(shared: Parts) -> Jobs:
     jobs.every_minute("freeze_assessment", lambda: assessment.freeze_when_due(shared.database, shared.clock))
     jobs.every_minute("count", lambda: rollups.keep_in_step(shared.database, shared.clock))
     jobs.every_minute("count_words", lambda: words.count_words(shared.database, shared.clock))
+    jobs.every_minute("publish_open_data", lambda: open_data.publish_due(shared.database, shared.clock))
     jobs.every_minute("make_reports", lambda: reports.make_due(shared.database, shared.clock, address))
     if shared.settings.smtp_host:
         mails = {"email": mail.make_sender(shared.settings, mailing.composer(shared.database, address))}

@@ -210,3 +210,13 @@ class Recipient(Base):
     locale: Mapped[str] = mapped_column(String(5))
     address: Mapped[str] = mapped_column(String(200))
     added_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class PublishedMonth(Base):
+    """A month of open data as it was published, and stays."""
+
+    __tablename__ = "open_data_months"
+
+    month: Mapped[date] = mapped_column(primary_key=True)  # its first day
+    rows: Mapped[list[list[Any]]] = mapped_column(JSON)  # district, category, count or null (open_data.suppressed)
+    published_at: Mapped[datetime] = mapped_column(UtcDateTime)

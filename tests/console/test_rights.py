@@ -34,6 +34,7 @@ PUBLIC = listed("""
     chat.home chat.page chat.widget chat.static chat.case_page chat.case_link chat.act_on_case
     open311.discover open311.list_services open311.define_service open311.list_requests open311.show_request
     open311.show_token open311.list_updates open311.nothing_there api-docs.openapi_json
+    open_data.give_csv open_data.give_json open_data.give_dictionary
 """)
 """Open to everybody, by name."""
 OTHERWISE_GUARDED = listed("""
