@@ -36,6 +36,7 @@ from backend.console import (
     reports,
     second_factor,
     staff,
+    style,
     supervision,
     versions,
     voice,
@@ -91,6 +92,7 @@ add("/conversations/<conversation_id>/close", "close", conversations.close, meth
 add("/conversations/<conversation_id>/call/<act>", "call_act", conversations.act_on_call, methods=["POST"])
 add("/conversations/<conversation_id>/wrap-up", "wrap_up", conversations.finish, methods=["POST"])
 add("/conversations/<conversation_id>/notes", "add_note", conversations.add_note, methods=["POST"])
+add("/style", "style", style.show_style)
 add("/floor", "floor", floor.show_floor)
 add("/floor/now", "floor_now", floor.show_now)
 add("/floor/<conversation_id>/give", "give", floor.give, methods=["POST"])

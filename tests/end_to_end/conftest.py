@@ -108,6 +108,12 @@ class Visit:
             expect(page.get_by_test_id("presence")).to_have_attribute("data-ready", "yes")
         return page
 
+    def kill(self, page: Page) -> None:
+        """This person's browser is gone from one moment to the next: nothing is sent any more."""
+        self.staff.remove(page)
+        page.context.set_offline(True)
+        page.context.close()
+
     def expect_complaint(self, part: str) -> None:
         """A message with this in it is no complaint: a refusal's status, which the browser also writes into its console."""
         self.expected.append(part)

@@ -203,6 +203,10 @@ const step = (by) => {
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
   if (event.target.closest("input, textarea, select")) return;
+  if (event.key === "?" && byId("keys") && !byId("keys").open) {
+    byId("keys").showModal();
+    return;
+  }
   const named = [...document.querySelectorAll(`[data-key="${CSS.escape(event.key)}"]`)].find((one) => one.offsetParent);
   if (named) {
     event.preventDefault();

@@ -1,0 +1,95 @@
+"""Several people at once: an operator whose browser dies, a slow network, a supervisor on the floor. Each in a real browser,
+against the real line."""
+
+from playwright.sync_api import Page, expect
+
+from tests.end_to_end.conftest import Visit, say, wrap_up
+from tests.end_to_end.test_browser import open_chat, picture
+from tests.running_line import RunningLine
+
+SOON = 45_000
+"""ms: half a minute until a console counts as dead, and a slow machine."""
+SLOW = {"offline": False, "latency": 300, "downloadThroughput": 50_000, "uploadThroughput": 20_000}
+"""A bad mobile connection: ms, bytes a second."""
+
+
+def ask_for_person(line: RunningLine, visit: Visit, words: str) -> Page:
+    """A citizen at the chat who waits for a person."""
+    citizen = visit.person()
+    open_chat(citizen, line)
+    say(citizen, words)
+    expect(citizen.get_by_test_id("turn-bot")).to_have_count(2)
+    say(citizen, "转人工")
+    expect(citizen.get_by_test_id("chat")).to_have_attribute("data-state", "waiting")
+    return citizen
+
+
+def accept(desk: Page, words: str) -> None:
+    """Accept by key what is offered."""
+    expect(desk.get_by_test_id("offer")).to_contain_text(words, timeout=SOON)
+    desk.keyboard.press("a")
+    desk.wait_for_url("**/console/conversations/*")
+    expect(desk.get_by_test_id("stand")).to_have_attribute("data-state", "operator")
+
+
+def test_a_killed_browser_gives_its_chat_to_the_next_operator_with_nothing_lost(
+    line: RunningLine, visit: Visit
+) -> None:
+    words = "静湖区老码头的路灯坏了一排"
+    first = visit.log_in(line, "operator1", ready=True)
+    citizen = ask_for_person(line, visit, words)
+    expect(first.get_by_test_id("offer")).to_contain_text(words)
+    picture(first, "desk-offer")
+    accept(first, words)
+    first.get_by_test_id("say-text").fill("您好，我来为您登记。")
+    first.get_by_test_id("say-text").press("Enter")
+    expect(citizen.get_by_test_id("turn-operator")).to_contain_text("我来为您登记")
+
+    second = visit.log_in(line, "operator2", ready=True)
+    visit.kill(first)
+    say(citizen, "一共七盏")
+    accept(second, "一共七盏")
+    for said in (words, "我来为您登记", "一共七盏"):
+        expect(second.get_by_test_id("transcript")).to_contain_text(said)
+    expect(citizen.get_by_test_id("chat")).to_have_attribute("data-state", "operator")
+    second.get_by_test_id("close").click()
+    wrap_up(second, "answered")
+
+
+def test_a_supervisor_sees_the_floor_whispers_and_steps_in_while_the_operator_is_on_a_slow_network(
+    line: RunningLine, visit: Visit
+) -> None:
+    words = "云水区农贸市场门口的下水道堵了"
+    operator = visit.log_in(line, "operator1", ready=True)
+    operator.context.new_cdp_session(operator).send("Network.emulateNetworkConditions", SLOW)
+    citizen = ask_for_person(line, visit, words)
+    accept(operator, words)
+    supervisor = visit.log_in(line, "supervisor1", ready=True)
+    supervisor.get_by_test_id("nav-floor").click()
+    talk = supervisor.get_by_test_id("floor-talk").filter(has_text=words)
+    expect(talk).to_be_visible()
+    picture(supervisor, "floor")
+    supervisor.emulate_media(color_scheme="dark")
+    picture(supervisor, "floor-dark")
+    supervisor.emulate_media(color_scheme="light")
+
+    talk.get_by_role("link").click()
+    supervisor.get_by_test_id("note-text").fill("请问清楚有没有人受伤")
+    supervisor.get_by_test_id("add-note").click()
+    expect(operator.get_by_test_id("whisper")).to_contain_text("有没有人受伤")
+    picture(operator, "talk")
+    operator.emulate_media(color_scheme="dark")
+    picture(operator, "talk-dark")
+    expect(citizen.get_by_test_id("turns")).not_to_contain_text("有没有人受伤")
+
+    supervisor.get_by_test_id("nav-floor").click()
+    talk.get_by_test_id("give").click()
+    talk.get_by_test_id("step-in").click()
+    supervisor.wait_for_url("**/console/conversations/*")
+    supervisor.get_by_test_id("say-text").fill("您好，我是值班长。")
+    supervisor.get_by_test_id("say-text").press("Enter")
+    expect(citizen.get_by_test_id("turn-operator").last).to_contain_text("我是值班长")
+    expect(operator.get_by_test_id("say-text")).to_have_count(0)
+    supervisor.get_by_test_id("close").click()
+    picture(supervisor, "wrap-up")
+    wrap_up(supervisor, "passed_on")
