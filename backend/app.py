@@ -29,7 +29,7 @@ from backend.conversations.summary import Summarizer
 from backend.database import Database
 from backend.directory import sessions
 from backend.errors import Refused
-from backend.insight import assessment, mailing, open_data, reports, rollups, words
+from backend.insight import assessment, issues, mailing, open_data, reports, rollups, words
 from backend.jobs.queue import Jobs, jobs
 from backend.knowledge import gaps
 from backend.knowledge.embedding import make_embedder
@@ -166,6 +166,8 @@ def make_jobs(shared: Parts) -> Jobs:
     jobs.every_minute("forget_lookups", lambda: lookup.forget_old(shared.database, shared.clock))
     jobs.every_minute("freeze_assessment", lambda: assessment.freeze_when_due(shared.database, shared.clock))
     jobs.every_minute("count", lambda: rollups.keep_in_step(shared.database, shared.clock))
+    jobs.every_minute("group_cases", lambda: issues.group_cases(shared.database, shared.embedder, shared.clock))
+    jobs.every_minute("mend_groups", lambda: issues.mend(shared.database, shared.clock))
     jobs.every_minute("count_words", lambda: words.count_words(shared.database, shared.clock))
     jobs.every_minute("publish_open_data", lambda: open_data.publish_due(shared.database, shared.clock))
     jobs.every_minute("make_reports", lambda: reports.make_due(shared.database, shared.clock, address))

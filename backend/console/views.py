@@ -25,6 +25,7 @@ from backend.console import (
     exchange,
     floor,
     gaps,
+    hot_issues,
     hot_words,
     inbox,
     insight,
@@ -202,6 +203,8 @@ add("/insight/export", "export_insight", insight.export_figures)
 add("/insight/views", "save_view", insight.save_view, methods=["POST"])
 add("/insight/views/<slug>", "insight_view", insight.open_view)
 add("/insight/views/<slug>/remove", "remove_view", insight.remove_view, methods=["POST"])
+add("/insight/issues", "hot_issues", hot_issues.show_issues)
+add("/insight/issues/<int:group_id>", "hot_issue", hot_issues.show_issue)
 add("/insight/words", "hot_words", hot_words.show_words)
 add("/insight/screens", "screens", wall.list_screens)
 add("/insight/screens", "make_screen", wall.make_screen, methods=["POST"])

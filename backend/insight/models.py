@@ -114,6 +114,37 @@ class WordCell(Base):
     words: Mapped[dict[str, int]] = mapped_column(JSON)
 
 
+class HotGroup(Base):
+    """Cases about the same thing at the same place (hot.py). Its id stays; one that has become part of another says of
+    which. A group of one case waits for a second."""
+
+    __tablename__ = "hot_groups"
+    __table_args__ = (Index("ix_hot_groups_last", "merged_into_id", "last_at"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(80))
+    size: Mapped[int]
+    model: Mapped[str] = mapped_column(String(60))  # of the vectors' part of meaning; empty: none
+    total: Mapped[bytes] = mapped_column(LargeBinary)  # float32, the sum of its cases' vectors
+    words: Mapped[dict[str, int]] = mapped_column(JSON)  # in how many of its cases each term is
+    district: Mapped[str] = mapped_column(String(40))
+    communities: Mapped[list[str]] = mapped_column(JSON)
+    first_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    last_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    merged_into_id: Mapped[int | None] = mapped_column(ForeignKey("hot_groups.id"))
+    root_number: Mapped[str] = mapped_column(String(20), default="")  # of the root issue that was made of it
+
+
+class HotMember(Base):
+    """One case in its group."""
+
+    __tablename__ = "hot_members"
+
+    case_id: Mapped[int] = mapped_column(ForeignKey("cases.id"), primary_key=True, autoincrement=False)
+    group_id: Mapped[int] = mapped_column(ForeignKey("hot_groups.id"), index=True)
+    likeness: Mapped[float]  # to the group when it joined
+
+
 class Mark(Base):
     """How far a count has come. `value` is the last row that is counted for good, `at` when the count was last brought up to
     date, `note` what stands in the way of trusting it just now (a rebuilding, as "3/220"); empty: nothing."""

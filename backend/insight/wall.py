@@ -1,6 +1,7 @@
 """What the screen in the hall shows, as one piece of plain data: numbers, names of categories, agencies and districts, and
 nothing of any citizen. A part that nothing is known of yet is empty."""
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -9,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from backend.clock import local
 from backend.conversations.models import Conversation
-from backend.insight import figures, names
+from backend.insight import figures, issues, names
 from backend.insight.figures import Slice, midnight
 from backend.insight.models import Mark
 from backend.insight.words import hot_words
@@ -18,9 +19,10 @@ TREND_DAYS: Final = 30
 SHOWN: Final = 5
 AGENCIES_SHOWN: Final = 6
 WORDS_SHOWN: Final = 12
+LEAST_IN_PUBLIC: Final = 3
 
-_words: dict[tuple[Slice, datetime], list[dict[str, Any]]] = {}
-"""The words of this month as they were last counted: every screen asks for them every few seconds."""
+_kept: dict[str, tuple[tuple[Slice, datetime], list[dict[str, Any]]]] = {}
+"""Words and issues of this month as they were last counted: every screen asks for them every few seconds."""
 
 
 def snapshot(session: Session, now: datetime, locale: str) -> dict[str, Any]:
@@ -38,7 +40,7 @@ def snapshot(session: Session, now: datetime, locale: str) -> dict[str, Any]:
         "talks": talks_now(session) | talks_today(session, now),
         "cases": cases_today(session, day, now),
         "trend": trend(session, day),
-        "issues": top(session, month, called),
+        "issues": hot_issues(session, month) or top(session, month, called),
         "districts": districts(session, month, called),
         "agencies": agencies(session, month, called),
         "overdue": overdue(session, now, called),
@@ -120,15 +122,35 @@ def top(session: Session, month: Slice, called: names.Names) -> list[dict[str, A
 
 def hot(session: Session, month: Slice) -> list[dict[str, Any]]:
     """The words that are said unusually often this month."""
-    mark = session.get(Mark, "words")
+
+    def make() -> list[dict[str, Any]]:
+        return [{"name": one.word, "count": one.cases} for one in hot_words(session, month, WORDS_SHOWN).words]
+
+    return kept(session, "words", month, make)
+
+
+def hot_issues(session: Session, month: Slice) -> list[dict[str, Any]]:
+    """The issues that most cases of this month are about; none while they are fewer than SHOWN. What LEAST_IN_PUBLIC cases
+    or more say is nobody's own."""
+
+    def make() -> list[dict[str, Any]]:
+        found = issues.top(session, month, SHOWN).issues
+        if len(found) < SHOWN or found[-1].cases < LEAST_IN_PUBLIC or not all(one.name for one in found):
+            return []
+        return [{"name": one.name, "count": one.cases, "share": one.share, "before": one.before} for one in found]
+
+    return kept(session, "hot", month, make)
+
+
+def kept(session: Session, name: str, month: Slice, make: Callable[[], list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    """What `make` makes, made once after each counting (the mark of this name)."""
+    mark = session.get(Mark, name)
     if mark is None or mark.at is None:
         return []
-    if (month, mark.at) not in _words:
-        found = [{"name": one.word, "count": one.cases} for one in hot_words(session, month, WORDS_SHOWN).words]
-        _words.clear()
-        _words[month, mark.at] = found
-        return found
-    return _words[month, mark.at]
+    key = (month, mark.at)
+    if _kept.get(name, (None,))[0] != key:
+        _kept[name] = key, make()
+    return _kept[name][1]
 
 
 def districts(session: Session, month: Slice, called: names.Names) -> list[dict[str, Any]]:

@@ -1,0 +1,122 @@
+"""Hot issues: cases about the same thing at the same place are one issue, and the counts add up."""
+
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+
+import httpx
+import pytest
+from sqlalchemy import func, select
+
+from backend.cases.models import Case
+from backend.database import Database
+from backend.insight import issues
+from backend.insight.figures import Slice, today
+from backend.insight.hot import name_of
+from backend.insight.issues import group_cases, mend, top
+from backend.insight.models import CaseFact, HotGroup, HotMember
+from backend.insight.rollups import keep_in_step
+from backend.insight.sample_year import fill
+from backend.parts import Parts
+from tests.conftest import StandingClock
+from tests.console.test_gap_pages import log_in
+
+LIFT = (
+    "阳光花园的电梯又停运了，老人上不了楼，电话13812345678",
+    "阳光花园电梯停运三天，老人没法上楼",
+    "电梯停运没人修，阳光花园的老人上楼困难，我叫王大明",
+)
+LIFT_ELSEWHERE = "锦绣家园电梯停运三天，老人没法上楼"
+NOISE = "望月社区工地半夜施工噪声很大睡不着"
+
+
+def tell(database: Database, clock: StandingClock, texts: Sequence[str]) -> list[int]:
+    """Turn the newest invented cases into these; their ids."""
+    with database.write() as session:
+        cases = list(session.scalars(select(Case).order_by(Case.id.desc()).limit(len(texts))))[::-1]
+        for case, text in zip(cases, texts, strict=True):
+            case.what, case.place = text, ""
+        return [case.id for case in cases]
+
+
+def groups(database: Database, ids: Sequence[int]) -> list[int]:
+    """The groups of these cases."""
+    with database.read() as session:
+        return [session.get_one(HotMember, number).group_id for number in ids]
+
+
+@pytest.fixture
+def record(database: Database, clock: StandingClock) -> Iterator[Database]:
+    """A record with some weeks behind it."""
+    fill(database, clock(), cases=60, days=20, seed=4)
+    yield database
+
+
+def test_the_same_thing_at_the_same_place_is_one_issue_and_elsewhere_another(
+    record: Database, clock: StandingClock
+) -> None:
+    ids = tell(record, clock, [*LIFT, LIFT_ELSEWHERE, NOISE])
+    keep_in_step(record, clock)
+    clock.advance(minutes=11)
+    group_cases(record, None, clock)
+    first, second, third, elsewhere, noise = groups(record, ids)
+    assert first == second == third
+    assert len({first, elsewhere, noise}) == 3
+    with record.read() as session:
+        name = session.get_one(HotGroup, first).name
+        assert name.startswith("阳光花园：")
+        assert "电梯" in name
+        now = today(clock())
+        wanted = Slice(now - timedelta(days=60), now + timedelta(days=1))
+        found = top(session, wanted)
+        assert found.cases == session.scalar(select(func.count()).select_from(CaseFact))
+        assert sum(one.cases for one in found.issues) + found.others == found.cases
+    group_cases(record, None, clock)
+    assert groups(record, ids) == [first, second, third, elsewhere, noise]
+
+
+def test_groups_that_have_grown_together_are_one_in_the_morning(record: Database, clock: StandingClock) -> None:
+    ids = tell(record, clock, [*LIFT, *LIFT])
+    keep_in_step(record, clock)
+    clock.advance(minutes=11)
+    group_cases(record, None, clock)
+    kept = groups(record, ids)[0]
+    with record.write() as session:  # as if half of them had come in two groups
+        whole = session.get_one(HotGroup, kept)
+        half = HotGroup(
+            **{column.key: getattr(whole, column.key) for column in HotGroup.__table__.columns} | {"id": None}
+        )
+        half.size = 3
+        session.add(half)
+        session.flush()
+        for number in ids[3:]:
+            session.get_one(HotMember, number).group_id = half.id
+        gone = half.id
+    clock.advance(days=1)
+    mend(record, clock)
+    assert set(groups(record, ids)) == {kept}
+    with record.read() as session:
+        found = issues.detail(session, gone)
+        assert found is not None
+        assert found.group.id == kept
+
+
+def test_a_name_says_what_most_cases_of_a_group_say_and_few_others_do() -> None:
+    said = {"电梯": 9, "停运": 8, "电梯|停运": 8, "物业": 7, "望远镜": 1}
+    assert name_of(said, {"物业": 400, "电梯": 30, "停运": 20}, 1000, "阳光花园").startswith("阳光花园：电梯停运")
+
+
+def test_the_pages_show_an_issue_without_what_is_personal(
+    web: httpx.Client, parts: Parts, clock: StandingClock
+) -> None:
+    fill(parts.database, clock(), cases=40, days=10, seed=5)
+    ids = tell(parts.database, clock, LIFT)
+    keep_in_step(parts.database, clock)
+    clock.advance(minutes=11)
+    group_cases(parts.database, None, clock)
+    analyst = log_in(web, "analyst1")
+    assert 'data-testid="issue"' in analyst.get("/console/insight/issues").text
+    page = analyst.get(f"/console/insight/issues/{groups(parts.database, ids)[0]}").text
+    assert "电梯" in page
+    assert "13812345678" not in page
+    assert "王大明" not in page
+    assert analyst.get("/console/insight/issues/999999").status_code == 404
