@@ -60,8 +60,7 @@ class Index:
         self.session, self.model = session, model
         self.rows = list(session.scalars(alive.order_by(HotGroup.id)))
         self.groups = [
-            Group(np.frombuffer(one.total, np.float32), one.size, one.district, set(one.communities))
-            for one in self.rows
+            Group(np.frombuffer(one.total, np.float32), one.size, one.district, one.community) for one in self.rows
         ]
         self.centres = np.array([hot.unit(one.total) for one in self.groups], np.float32)
         self.seen_in, self.of = seen_in, of
@@ -76,9 +75,9 @@ class Index:
             self.centres[number] = hot.unit(self.groups[number].total)
         row, group = self.rows[number], self.groups[number]
         row.size, row.total = group.size, group.total.astype(np.float32).tobytes()
-        row.district, row.communities = group.district, sorted(group.communities)
+        row.district, row.community = group.district, group.community
         row.first_at, row.last_at = min(row.first_at, told.filed_at), max(row.last_at, told.filed_at)
-        row.words = dict((Counter(row.words) + Counter(terms(told.text))).most_common(TERMS_KEPT))
+        row.words = dict((Counter(row.words) + Counter(terms(told.text, places=False))).most_common(TERMS_KEPT))
         row.name = self.name(row)
         self.session.add(HotMember(case_id=told.case_id, group_id=row.id, likeness=how))
         return row
@@ -86,21 +85,20 @@ class Index:
     def open(self, told: Told, vector: Floats) -> int:
         """A new group without a case; its number."""
         row = HotGroup(
-            name="", size=0, model=self.model, total=b"", words={}, district="", communities=[],
+            name="", size=0, model=self.model, total=b"", words={}, district="", community="",
             first_at=told.filed_at, last_at=told.filed_at,
         )  # fmt: skip
         self.session.add(row)
         self.session.flush()
         self.rows.append(row)
-        group = Group(vector, 1, told.place.district, {told.place.community} - {""})
+        group = Group(vector, 1, told.place.district, told.place.community)
         self.groups.append(group)
         self.centres = np.vstack([self.centres.reshape(-1, len(vector)), vector[None, :]])
         return len(self.rows) - 1
 
     def name(self, row: HotGroup) -> str:
-        """What a group is called: by its own words, its district or its only estate before them."""
-        place = row.communities[0] if len(row.communities) == 1 else row.district
-        return hot.name_of(row.words, self.seen_in, self.of, place)[:80]
+        """What a group is called: by its own words, its estate or district before them."""
+        return hot.name_of(row.words, self.seen_in, self.of, row.community or row.district)[:80]
 
 
 def usual_words(session: Session, now: datetime) -> tuple[Counter[str], int]:
@@ -148,16 +146,15 @@ def new_cases(session: Session, after: int, now: datetime) -> list[Told]:
     cases = session.get(Mark, "cases")
     if cases is None or cases.note:
         return []
-    query = select(CaseFact.district, Case).join(Case, Case.id == CaseFact.case_id)
+    query = select(Case).join(CaseFact, Case.id == CaseFact.case_id)
     ready = CaseFact.case_id > after, CaseFact.filed_at <= now - SETTLES_IN
-    rows = session.execute(query.where(*ready).order_by(CaseFact.case_id).limit(AT_ONCE)).all()
-    return [told_by(case, district) for district, case in rows]
+    cases_ready = session.scalars(query.where(*ready).order_by(CaseFact.case_id).limit(AT_ONCE))
+    return [told_by(case) for case in cases_ready]
 
 
-def told_by(case: Case, district: str) -> Told:
-    """A case as it is grouped."""
-    place = gazetteer().find(f"{case.place} {case.what}")
-    return Told(case.id, case.what, Place(district, place.street, place.community), case.filed_at)
+def told_by(case: Case) -> Told:
+    """A case as it is grouped; only its own words say where, not the agency that it went to."""
+    return Told(case.id, case.what, gazetteer().find(f"{case.place} {case.what}"), case.filed_at)
 
 
 def vectors_of(embedder: Embedder | None, told: Sequence[Told], seen_in: Mapping[str, int], of: int) -> list[Floats]:
@@ -165,7 +162,7 @@ def vectors_of(embedder: Embedder | None, told: Sequence[Told], seen_in: Mapping
     meanings: Sequence[Floats | None] = [None] * len(told)
     if embedder is not None:
         meanings = list(embedder.questions([one.text[: hot.READ] for one in told]))
-    words = [hot.written(terms(one.text[: hot.READ]), seen_in, of) for one in told]
+    words = [hot.written(terms(one.text[: hot.READ], places=False), seen_in, of) for one in told]
     return [hot.features(meaning, said) for meaning, said in zip(meanings, words, strict=True)]
 
 
@@ -197,7 +194,8 @@ def join(session: Session, stays: HotGroup, goes: HotGroup) -> None:
     stays.size += goes.size
     stays.total = (np.frombuffer(stays.total, np.float32) + np.frombuffer(goes.total, np.float32)).tobytes()
     stays.words = dict((Counter(stays.words) + Counter(goes.words)).most_common(TERMS_KEPT))
-    stays.communities = sorted({*stays.communities, *goes.communities})
+    stays.community = stays.community or goes.community
+    stays.district = stays.district or goes.district
     stays.first_at, stays.last_at = min(stays.first_at, goes.first_at), max(stays.last_at, goes.last_at)
 
 
@@ -230,9 +228,9 @@ def top(session: Session, wanted: Slice, limit: int = 5) -> Top:
     here, before = sizes(session, wanted), sizes(session, wanted.before())
     shown = sorted(((count, -number) for number, count in here.items() if count >= LEAST), reverse=True)[:limit]
     whole = sum(here.values())
-    names = dict(
-        session.execute(select(HotGroup.id, HotGroup.name).where(HotGroup.id.in_([-one for _, one in shown]))).tuples()
-    )
+    ids = [-one for _, one in shown]
+    rows = session.execute(select(HotGroup.id, HotGroup.name).where(HotGroup.id.in_(ids)))
+    names = {number: name for number, name in rows}
     issues = [Issue(-number, names[-number], count, count / whole, before.get(-number, 0)) for count, number in shown]
     return Top(issues, whole - sum(one.cases for one in issues), whole)
 

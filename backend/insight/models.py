@@ -128,7 +128,7 @@ class HotGroup(Base):
     total: Mapped[bytes] = mapped_column(LargeBinary)  # float32, the sum of its cases' vectors
     words: Mapped[dict[str, int]] = mapped_column(JSON)  # in how many of its cases each term is
     district: Mapped[str] = mapped_column(String(40))
-    communities: Mapped[list[str]] = mapped_column(JSON)
+    community: Mapped[str] = mapped_column(String(60))
     first_at: Mapped[datetime] = mapped_column(UtcDateTime)
     last_at: Mapped[datetime] = mapped_column(UtcDateTime)
     merged_into_id: Mapped[int | None] = mapped_column(ForeignKey("hot_groups.id"))

@@ -79,13 +79,13 @@ class HotWords:
 # --- of one text ----------------------------------------------------------------------------------------------------
 
 
-def terms(text: str) -> set[str]:
-    """The words, the pairs of neighbouring words (joined by JOINT) and the places of one message. Pure."""
+def terms(text: str, places: bool = True) -> set[str]:
+    """The words, the pairs of neighbouring words (joined by JOINT) and, if wanted, the places of one message. Pure."""
     found: set[str] = set()
     for clause in CLAUSES.split(mask(text)):
         for piece, is_place in gazetteer().pieces(clause):
             if is_place:
-                found.add(piece)
+                found |= {piece} if places else set()
                 continue
             before = ""
             for word, kind in rjieba.tag(piece):

@@ -22,7 +22,7 @@ def upgrade() -> None:
         sa.Column("total", sa.LargeBinary(), nullable=False),
         sa.Column("words", sa.JSON(), nullable=False),
         sa.Column("district", sa.String(length=40), nullable=False),
-        sa.Column("communities", sa.JSON(), nullable=False),
+        sa.Column("community", sa.String(length=60), nullable=False),
         sa.Column("first_at", backend.database.UtcDateTime(timezone=True), nullable=False),
         sa.Column("last_at", backend.database.UtcDateTime(timezone=True), nullable=False),
         sa.Column("merged_into_id", sa.Integer(), nullable=True),
