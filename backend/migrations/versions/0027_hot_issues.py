@@ -36,7 +36,7 @@ def upgrade() -> None:
         "hot_members",
         sa.Column("case_id", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("group_id", sa.Integer(), nullable=False),
-        sa.Column("likeness", sa.Float(), nullable=False),
+        sa.Column("likeness", sa.Double(), nullable=False),
         sa.ForeignKeyConstraint(["case_id"], ["cases.id"]),
         sa.ForeignKeyConstraint(["group_id"], ["hot_groups.id"]),
         sa.PrimaryKeyConstraint("case_id"),
