@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from threading import Lock
 from typing import Any
 
-from sqlalchemy import DateTime, Dialect, Engine, create_engine, event
+from sqlalchemy import Connection, DateTime, Dialect, Engine, create_engine, event
 from sqlalchemy.orm import DeclarativeBase, Session, sessionmaker
 from sqlalchemy.types import TypeDecorator
 
@@ -49,9 +49,11 @@ class Database:
         self.engine = make_engine(url)
         # SQLite has one writer, and a thread that finds it busy sleeps longer and longer; here threads queue instead.
         self._turn_to_write: AbstractContextManager[Any] = Lock() if url.startswith("sqlite") else nullcontext()
-        writing = self.engine.execution_options(writing=True)
         self._reader = sessionmaker(self.engine, expire_on_commit=False)
-        self._writer = sessionmaker(writing, expire_on_commit=False)
+        self._writer, self._quick_writer = (
+            sessionmaker(self.engine.execution_options(writing=True, durable=durable), expire_on_commit=False)
+            for durable in (True, False)
+        )
         self._afterwards: dict[str, Callable[[], object]] = {}
 
     def close(self) -> None:
@@ -65,9 +67,15 @@ class Database:
             yield session
 
     @contextmanager
-    def write(self) -> Iterator[Session]:
-        """A session whose changes are committed together at the end, or not at all when something is raised."""
-        with self._turn_to_write, self._writer.begin() as session:
+    def write(self, durable: bool = True) -> Iterator[Session]:
+        """A session whose changes are committed together at the end, or not at all when something is raised.
+
+        With `durable` they have reached the disk by then. Without, they outlast any process that dies, but should the
+        machine itself lose its power, the last moments may be missing (whole transactions, in order); that is for what is
+        written at every turn of a call, and not for what a citizen is told is filed.
+        """
+        writer = self._writer if durable else self._quick_writer
+        with self._turn_to_write, writer.begin() as session:
             yield session
         for topic in session.info.get(AFTERWARDS, ()):
             self._tell(topic)
@@ -90,24 +98,39 @@ def tell_after_commit(session: Session, topic: str) -> None:
 
 
 def make_engine(url: str) -> Engine:
-    """An engine for `url`; SQLite is set to write-ahead logging and to take its write lock when a write begins.
+    """An engine for `url`, whose connections are prepared and whose transactions begin as the functions below say."""
+    if not url.startswith("sqlite"):
+        engine = create_engine(url, pool_size=20, max_overflow=20, pool_pre_ping=True)
+        event.listen(engine, "begin", begin_in_postgresql)
+        return engine
+    engine = create_engine(url, connect_args={"timeout": 15}, pool_size=20, max_overflow=20)
+    event.listen(engine, "connect", prepare_sqlite)
+    event.listen(engine, "begin", begin_in_sqlite)
+    return engine
+
+
+def prepare_sqlite(connection: Any, _: Any) -> None:
+    """Set a new connection of SQLite to write-ahead logging."""
+    connection.isolation_level = None  # the driver's own BEGIN would come too late; ours is below
+    for pragma in ("journal_mode=WAL", "foreign_keys=ON"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def begin_in_sqlite(connection: Connection) -> None:
+    """Take the write lock when a write begins, and say whether its commit waits for the disk
+    (https://www.sqlite.org/pragma.html#pragma_synchronous).
 
     Without BEGIN IMMEDIATE a transaction that reads first and writes later fails at once when another one wrote in
     between (SQLITE_BUSY_SNAPSHOT, https://www.sqlite.org/isolation.html), instead of waiting its turn.
     """
-    if not url.startswith("sqlite"):
-        return create_engine(url, pool_size=20, max_overflow=20, pool_pre_ping=True)
-    engine = create_engine(url, connect_args={"timeout": 15}, pool_size=20, max_overflow=20)
+    options, cursor = connection.get_execution_options(), connection.connection.cursor()
+    if options.get("writing"):
+        cursor.execute(f"PRAGMA synchronous={'FULL' if options['durable'] else 'NORMAL'}")
+    cursor.execute("BEGIN IMMEDIATE" if options.get("writing") else "BEGIN")
+    cursor.close()
 
-    @event.listens_for(engine, "connect")
-    def prepare(connection: Any, _: Any) -> None:
-        connection.isolation_level = None  # the driver's own BEGIN would come too late; ours is below
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
-            connection.execute(f"PRAGMA {pragma}")
 
-    @event.listens_for(engine, "begin")
-    def begin(connection: Any) -> None:
-        writing = connection.get_execution_options().get("writing", False)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
-
-    return engine
+def begin_in_postgresql(connection: Connection) -> None:
+    """Let a quick write not wait for the disk (https://www.postgresql.org/docs/current/wal-async-commit.html)."""
+    if not connection.get_execution_options().get("durable", True):
+        connection.exec_driver_sql("SET LOCAL synchronous_commit TO OFF")

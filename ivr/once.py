@@ -35,10 +35,10 @@ def answer_once(database: Database, clock: Clock, call_sid: str, step: str, work
     try:
         twiml = work()
     except BaseException:
-        with database.write() as session:
+        with database.write(durable=False) as session:
             session.delete(session.get_one(CallStep, (call_sid, step)))
         raise
-    with database.write() as session:
+    with database.write(durable=False) as session:
         session.get_one(CallStep, (call_sid, step)).twiml = twiml
     return twiml
 
@@ -47,12 +47,12 @@ def claim(database: Database, clock: Clock, call_sid: str, step: str) -> bool:
     """Whether this request is the one that answers the step."""
     now = clock()
     try:
-        with database.write() as session:
+        with database.write(durable=False) as session:
             session.add(CallStep(call_sid=call_sid, step=step, claimed_at=now))
         return True
     except IntegrityError:
         pass
-    with database.write() as session:
+    with database.write(durable=False) as session:
         taken_over = session.execute(
             update(CallStep)
             .where(

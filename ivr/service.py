@@ -87,7 +87,7 @@ class Line:
         announced now comes first; languages are offered to a number that has not chosen one yet. A call in which something
         was said already (this webhook comes late) goes on with what was said last."""
         now = self.parts.clock()
-        with self.parts.database.write() as session:
+        with self.parts.database.write(durable=False) as session:
             call, conversation, wish = self.open(session, call_sid, caller, dialled)
             language = call.language
             last = conversations.last_reply(session, conversation.id)
@@ -176,9 +176,8 @@ class Line:
         with self.parts.database.read() as session:
             call = session.get(Call, call_sid)
             if call:
-                conversation = conversations.get_conversation(session, call.conversation_id)
-                last = conversations.last_reply(session, conversation.id)
-                repeated = conversations.said_before(session, conversation.id, message_key)
+                last = conversations.last_reply(session, call.conversation_id)
+                repeated = conversations.said_before(session, call.conversation_id, message_key)
         if call is None:
             with self.parts.database.write() as session:
                 self.find(session, call_sid)
@@ -200,12 +199,13 @@ class Line:
                 "language": language,
                 "slow": slow,
             }
-            with self.parts.database.write() as session:
+            with self.parts.database.write(durable=False) as session:
                 session.execute(update(Call).where(Call.sid == call_sid).values(**values))
                 if manner != (call.language, call.slow):
-                    conversations.get_conversation(session, conversation.id).locale = locale_of(language)
+                    conversation = conversations.get_conversation(session, call.conversation_id)
+                    conversation.locale = locale_of(language)
                     remember_wish(session, self.parts.settings, conversation.caller, language, slow)
-        return Moment(meaning, silences + no_matches, last, conversation.id, *manner)
+        return Moment(meaning, silences + no_matches, last, call.conversation_id, *manner)
 
     def in_new_manner(self, moment: Moment) -> list[str]:
         """What is said in a language, or at a speed, that the caller has just asked for: what was said last again, if it

@@ -89,7 +89,7 @@ def answer_aside(database: Database, knowledge: Knowledge, conversation_id: str,
     """Answer a question that interrupts the filing of a case: shortly, offering nothing, so that the form can go on."""
     conversation, context, found = look_up(database, knowledge, conversation_id, question, clock)
     if found.verdict != "answer":
-        with database.write() as session:
+        with database.write(durable=False) as session:
             log_gap(session, conversation_id, question, "unknown", clock(), context.about)
         return simple("unknown_aside", conversation.locale)
     article = found.articles[0][0]
@@ -141,7 +141,7 @@ def take_feedback(database: Database, conversation_id: str, solved: bool, clock:
         return simple("anything_else", locale)
     if solved:
         if conversation.failures:
-            with database.write() as session:
+            with database.write(durable=False) as session:
                 get_conversation(session, conversation_id).failures = 0
         reply = replace(simple("solved", locale), act="solved")
     elif fail(database, conversation_id, question, "unsolved", clock, last.article):
@@ -156,7 +156,7 @@ def fail(
     database: Database, conversation_id: str, question: str, reason: str, clock: Clock, article_id: str | None = None
 ) -> bool:
     """Count a question that the bot did not settle and keep it for the editors; returns whether a person is due."""
-    with database.write() as session:
+    with database.write(durable=False) as session:
         conversation = get_conversation(session, conversation_id)
         log_gap(session, conversation_id, question, reason, clock(), article_id)
         conversation.failures += 1

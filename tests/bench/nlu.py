@@ -46,8 +46,12 @@ DIET: Component = {
     "random_seed": 1,
     "constrain_similarities": True,
 }
+OWN: list[Component] = [{"name": "bot.components.intents.CivicIntents"}]
+STOCK: list[Component] = [WORDS, *SPARSE, REGRESSION]
+"""The same features and the same learning, by Rasa's own parts."""
 PIPELINES: dict[str, list[Component]] = {
-    "sparse + LR": [WORDS, *SPARSE, REGRESSION],
+    "own": OWN,
+    "sparse + LR": STOCK,
     "dense + LR": [WORDS, *DENSE, REGRESSION],
     "dense + sparse + LR": [WORDS, *DENSE, *SPARSE, REGRESSION],
     "sparse + DIET": [WORDS, *SPARSE, DIET],

@@ -1,7 +1,8 @@
 """Turns: how long a caller waits for an answer at the IVR webhook, beside a stock Rasa REST bot in the same run.
 
-The stock bot has the same training data, NLU pipeline, rules and forms; its tracker store, lock store, response generator
-and channel are Rasa's defaults; questions are answered and cases filed by custom actions, as Rasa's documentation has it.
+The stock bot has the same training data, rules and forms, and an NLU pipeline with the same features and classifier, of
+Rasa's own parts; its policy, tracker store, lock store, response generator and channel are Rasa's defaults; questions are
+answered and cases filed by custom actions, as Rasa's documentation has it.
 """
 
 import re
@@ -20,6 +21,7 @@ import yaml
 from twilio.request_validator import RequestValidator
 
 from backend.settings import ROOT
+from tests.bench.nlu import STOCK
 from tests.conftest import closed_port
 from tests.running_line import BOT_PYTHON, SECRETS, RunningLine, until
 
@@ -180,7 +182,10 @@ class StockBot:
         data = self.folder / "data"
         data.mkdir(parents=True)
         (self.folder / "nlu_data").symlink_to(ROOT / "nlu_data")
-        shutil.copy(ROOT / "bot" / "config.yml", self.folder)
+        config = yaml.safe_load((ROOT / "bot" / "config.yml").read_text(encoding="utf-8"))
+        config["pipeline"][0:1] = STOCK
+        config["policies"][0]["name"] = "RulePolicy"
+        (self.folder / "config.yml").write_text(yaml.safe_dump(config), encoding="utf-8")
         shutil.copy(ROOT / "nlu_data" / "dialogue" / "nlu.yml", data)
         rules = (ROOT / "nlu_data" / "dialogue" / "rules.yml").read_text(encoding="utf-8")
         rules = rules.replace("utter_answer", "action_answer").replace("action_restart", "action_file_case")
