@@ -1,9 +1,8 @@
 """A pipeline component: what the citizen is doing, from words and their parts, by one logistic regression.
 
 It counts what Rasa's JiebaTokenizer and two CountVectorsFeaturizers (words; parts of words, 1 to 4 characters) would count
-and learns as its LogisticRegressionClassifier does, with the same intents (confidences differ by less than .02, where learning
-stops at its 400 rounds); but in one step, on plain arrays, in a
-quarter of their time, most of which goes into sparse matrices of one row (`make bench ONLY=nlu` has both).
+and learns as its LogisticRegressionClassifier does. The intents are the same, and confidences to within .02, but in one step
+on plain arrays it takes a quarter of their time, most of which goes into sparse matrices of one row (`make bench ONLY=nlu`).
 """
 
 import json
