@@ -125,7 +125,7 @@ def begin_in_sqlite(connection: Connection) -> None:
     """
     options, cursor = connection.get_execution_options(), connection.connection.cursor()
     if options.get("writing"):
-        cursor.execute(f"PRAGMA synchronous={'FULL' if options['durable'] else 'NORMAL'}")
+        cursor.execute(f"PRAGMA synchronous={'FULL' if options.get('durable', True) else 'NORMAL'}")
     cursor.execute("BEGIN IMMEDIATE" if options.get("writing") else "BEGIN")
     cursor.close()
 
