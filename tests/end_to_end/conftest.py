@@ -2,10 +2,14 @@
 
 import shutil
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, Playwright, expect, sync_playwright
+from sqlalchemy import update
 
+from backend.conversations.models import Conversation
+from backend.database import Database
 from tests.conftest import missing_service
 from tests.running_line import BOT_PYTHON, SECRETS, RunningLine
 
@@ -26,6 +30,18 @@ def line(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningLine]:
     need_bot()
     with RunningLine(tmp_path_factory.mktemp("line")) as running:
         yield running
+
+
+@pytest.fixture
+def calm_line(line: RunningLine) -> RunningLine:
+    """The same line with nobody waiting and no talk to finish: who is ready is offered nobody from other tests."""
+    record = Database(line.database_url)
+    with record.write() as session:
+        open_talks = update(Conversation).where(Conversation.state.in_(("waiting", "operator")))
+        session.execute(open_talks.values(state="closed", closed_at=datetime.now(UTC)))
+        session.execute(update(Conversation).where(Conversation.state == "closed").values(wrap_up="other"))
+    record.close()
+    return line
 
 
 @pytest.fixture

@@ -23,6 +23,7 @@ from backend.conversations import presence, service, wrap_up
 from backend.conversations.models import Announcement, AnnouncementEvent
 from backend.directory.models import Staff
 from backend.directory.rules import RIGHTS
+from backend.insight.models import HotGroup, HotMember
 from backend.knowledge.gaps import group_new
 from backend.knowledge.models import Article, Document, GapGroup, Import
 from backend.knowledge.service import log_gap
@@ -122,12 +123,16 @@ def furnish(app: Flask) -> dict[str, Any]:
         for question in ("明湖里可以钓鱼吗", "明湖里能钓鱼吗"):
             log_gap(session, waiting.id, question, "unknown", now)
         notice = Announcement(kind="outage", occasion="always", text_zh="停水", text_en="No water", categories=[])
-        session.add(notice)
+        issue = HotGroup(name="路灯 和平路", size=2, model="", total=b"", words={"路灯": 2}, district="", community="")
+        issue.first_at = issue.last_at = now
+        session.add_all((notice, issue))
         session.flush()
+        session.add(HotMember(case_id=case.id, group_id=issue.id, likeness=1.0))
         session.add(
             AnnouncementEvent(announcement_id=notice.id, act="write", content={}, staff_id=staff.id, acted_at=now)
         )
         number, announcement_id, conversation_id, staff_id = case.number, notice.id, talk.id, staff.id
+        issue_id = issue.id
     group_new(parts.database, None, now)
     with parts.database.read() as session:
         return {
@@ -139,6 +144,7 @@ def furnish(app: Flask) -> dict[str, Any]:
             "group_id": session.scalars(select(GapGroup.id)).first(),
             "import_id": session.scalars(select(Import.id)).first(),
             "number": number,
+            "console.hot_issue.group_id": issue_id,
             "console.number.number": "12319",
             "console.version.number": 1,
             "staff_id": staff_id,

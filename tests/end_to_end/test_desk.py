@@ -11,6 +11,8 @@ SOON = 45_000
 """ms: half a minute until a console counts as dead, and a slow machine."""
 SLOW = {"offline": False, "latency": 300, "downloadThroughput": 50_000, "uploadThroughput": 20_000}
 """A bad mobile connection: ms, bytes a second."""
+FAST = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
+"""As it comes."""
 
 
 def ask_for_person(line: RunningLine, visit: Visit, words: str) -> Page:
@@ -33,11 +35,11 @@ def accept(desk: Page, words: str) -> None:
 
 
 def test_a_killed_browser_gives_its_chat_to_the_next_operator_with_nothing_lost(
-    line: RunningLine, visit: Visit
+    calm_line: RunningLine, visit: Visit
 ) -> None:
     words = "静湖区老码头的路灯坏了一排"
-    first = visit.log_in(line, "operator1", ready=True)
-    citizen = ask_for_person(line, visit, words)
+    first = visit.log_in(calm_line, "operator1", ready=True)
+    citizen = ask_for_person(calm_line, visit, words)
     expect(first.get_by_test_id("offer")).to_contain_text(words)
     picture(first, "desk-offer")
     accept(first, words)
@@ -45,7 +47,7 @@ def test_a_killed_browser_gives_its_chat_to_the_next_operator_with_nothing_lost(
     first.get_by_test_id("say-text").press("Enter")
     expect(citizen.get_by_test_id("turn-operator")).to_contain_text("我来为您登记")
 
-    second = visit.log_in(line, "operator2", ready=True)
+    second = visit.log_in(calm_line, "operator2", ready=True)
     visit.kill(first)
     say(citizen, "一共七盏")
     accept(second, "一共七盏")
@@ -57,14 +59,15 @@ def test_a_killed_browser_gives_its_chat_to_the_next_operator_with_nothing_lost(
 
 
 def test_a_supervisor_sees_the_floor_whispers_and_steps_in_while_the_operator_is_on_a_slow_network(
-    line: RunningLine, visit: Visit
+    calm_line: RunningLine, visit: Visit
 ) -> None:
     words = "云水区农贸市场门口的下水道堵了"
-    operator = visit.log_in(line, "operator1", ready=True)
-    operator.context.new_cdp_session(operator).send("Network.emulateNetworkConditions", SLOW)
-    citizen = ask_for_person(line, visit, words)
+    operator = visit.log_in(calm_line, "operator1", ready=True)
+    network = operator.context.new_cdp_session(operator)
+    network.send("Network.emulateNetworkConditions", SLOW)
+    citizen = ask_for_person(calm_line, visit, words)
     accept(operator, words)
-    supervisor = visit.log_in(line, "supervisor1", ready=True)
+    supervisor = visit.log_in(calm_line, "supervisor1", ready=True)
     supervisor.get_by_test_id("nav-floor").click()
     talk = supervisor.get_by_test_id("floor-talk").filter(has_text=words)
     expect(talk).to_be_visible()
@@ -93,3 +96,4 @@ def test_a_supervisor_sees_the_floor_whispers_and_steps_in_while_the_operator_is
     supervisor.get_by_test_id("close").click()
     picture(supervisor, "wrap-up")
     wrap_up(supervisor, "passed_on")
+    network.send("Network.emulateNetworkConditions", FAST)  # nothing is on its way when the operator logs out

@@ -122,9 +122,9 @@ def test_a_page_whose_line_is_down_from_the_start_loses_nothing(visit: Visit) ->
     dead.close()
 
 
-def test_a_photo_and_who_is_typing_go_between_citizen_and_operator(line: RunningLine, visit: Visit) -> None:
-    citizen, desk = visit.phone(), visit.log_in(line, "operator1", ready=True)
-    citizen.goto(f"{line.base_url}/chat")
+def test_a_photo_and_who_is_typing_go_between_citizen_and_operator(calm_line: RunningLine, visit: Visit) -> None:
+    citizen, desk = visit.phone(), visit.log_in(calm_line, "operator1", ready=True)
+    citizen.goto(f"{calm_line.base_url}/chat")
     citizen.get_by_test_id("file").set_input_files(photo())
     expect(citizen.get_by_test_id("photo")).to_be_visible()
     say(citizen, "小区路灯的照片")
@@ -144,9 +144,11 @@ def test_a_photo_and_who_is_typing_go_between_citizen_and_operator(line: Running
     expect(citizen.get_by_test_id("ended")).to_be_visible()
 
 
-def test_words_whose_reply_was_lost_are_there_once_when_they_are_sent_again(line: RunningLine, visit: Visit) -> None:
-    citizen, desk = visit.person(), visit.log_in(line, "operator1", ready=True)
-    citizen.goto(f"{line.base_url}/chat")
+def test_words_whose_reply_was_lost_are_there_once_when_they_are_sent_again(
+    calm_line: RunningLine, visit: Visit
+) -> None:
+    citizen, desk = visit.person(), visit.log_in(calm_line, "operator1", ready=True)
+    citizen.goto(f"{calm_line.base_url}/chat")
     say(citizen, "一句话说两遍")
     say(citizen, "转人工")
     take(desk, "一句话说两遍")
