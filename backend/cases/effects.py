@@ -13,7 +13,9 @@ from backend.cases.models import Case, CoHandler, Repeat, SupervisionOrder, Visi
 from backend.cases.numbers import NumberRefused, parse_number
 from backend.cases.rules import KINDS, OPEN_STATES, PAUSE_REASONS, ROUTES, URGENCIES
 from backend.cases.visits import themes_of
+from backend.clock import local
 from backend.directory.models import Agency, Category
+from backend.directory.service import agencies, in_charge
 from backend.errors import Refused
 
 
@@ -65,14 +67,14 @@ def sign(change: Change) -> None:
 
 def send_back(change: Change) -> None:
     """退单: counted, and the agency stays the one that answers for the case."""
-    known_agency(change)
+    another_agency(change)
     change.details["by"] = change.case.agency_code
     change.case.send_backs += 1
 
 
 def co_handle(change: Change) -> None:
     """协办: another agency is asked to help; once is enough."""
-    case, code = change.case, known_agency(change)
+    case, code = change.case, another_agency(change)
     if code not in {helper.agency_code for helper in case.co_handlers}:
         case.co_handlers.append(CoHandler(agency_code=code, asked_at=change.now))
 
@@ -246,10 +248,27 @@ def one_of(value: Any, known: Mapping[str, str] | tuple[str, ...]) -> None:
 
 
 def known_agency(change: Change) -> str:
-    """The code of the agency that the act names. Raises Refused for one that isn't there."""
+    """The code of the agency that the act names, or after its last day of the agency that it was merged into, which is what
+    the history says then. Raises Refused for one that isn't there, and (409) for one that ended without a successor."""
     code = str(change.details["agency"])
     if change.session.get(Agency, code) is None:
         raise Refused("unknown_agency", agency=code)
+    today = local(change.now).date()
+    taker = in_charge({agency.code: agency for agency in agencies(change.session)}, code, today)
+    agency = change.session.get_one(Agency, taker)
+    if agency.valid_until is not None and agency.valid_until < today:
+        raise Refused("agency_ended", 409, agency=agency.name)
+    if taker != code:
+        change.details.update(agency=taker, named=code)
+    return taker
+
+
+def another_agency(change: Change) -> str:
+    """The same for what only another agency can do. Raises Refused (409) when the one named was merged into the case's own
+    agency."""
+    code = known_agency(change)
+    if code == change.case.agency_code:
+        raise Refused("another_agency_wanted", 409)
     return code
 
 

@@ -1,5 +1,6 @@
 """The closed loop as people and the clock work it: on SQLite and PostgreSQL."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -18,7 +19,7 @@ from backend.cases.sweep import sweep
 from backend.cases.visits import themes_of
 from backend.clock import local
 from backend.database import Database
-from backend.directory.models import Staff
+from backend.directory.models import Agency, Staff
 from backend.errors import Refused
 from backend.knowledge.service import Knowledge
 from backend.outbox import OutgoingMessage
@@ -143,6 +144,31 @@ def test_a_send_back_after_its_time_or_to_itself_is_refused(loop: Loop, clock: S
     with pytest.raises(Refused) as refusal:
         send_back(loop, number, "C-URBAN", "C-WATER")
     assert refusal.value.code == "send_back_too_late"
+
+
+def end(loop: Loop, code: str, successor: str | None) -> None:
+    with loop.database.write() as session:
+        agency = session.get_one(Agency, code)
+        agency.valid_until, agency.successor_code = local(loop.clock()).date() - timedelta(days=1), successor
+
+
+def test_what_is_dispatched_to_a_merged_agency_goes_to_the_one_it_was_merged_into(loop: Loop) -> None:
+    number = loop.file()
+    loop.act(number, "accept", "operator")
+    end(loop, "C-WATER", "C-URBAN")
+    loop.act(number, "dispatch", "dispatcher", agency="C-WATER")
+    case = loop.case(number)
+    assert (case.agency_code, case.responsible_code) == ("C-URBAN", "C-URBAN")
+    assert case.history[-1].details == {"agency": "C-URBAN", "named": "C-WATER"}
+    assert loop.refused(number, "send_back", "agency", agency="C-WATER", note="x") == "another_agency_wanted"
+
+
+def test_nothing_is_dispatched_to_an_agency_that_ended_without_a_successor(loop: Loop) -> None:
+    number = loop.file()
+    loop.act(number, "accept", "operator")
+    end(loop, "C-WATER", None)
+    assert loop.refused(number, "dispatch", "dispatcher", agency="C-WATER") == "agency_ended"
+    assert loop.case(number).state == "accepted"
 
 
 def test_a_co_handler_helps_and_can_do_no_more(loop: Loop) -> None:
