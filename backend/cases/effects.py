@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Final
 
 from sqlalchemy import select
@@ -251,16 +251,22 @@ def known_agency(change: Change) -> str:
     """The code of the agency that the act names, or after its last day of the agency that it was merged into, which is what
     the history says then. Raises Refused for one that isn't there, and (409) for one that ended without a successor."""
     code = str(change.details["agency"])
-    if change.session.get(Agency, code) is None:
+    agency = change.session.get(Agency, code)
+    if agency is None:
         raise Refused("unknown_agency", agency=code)
     today = local(change.now).date()
-    taker = in_charge({agency.code: agency for agency in agencies(change.session)}, code, today)
-    agency = change.session.get_one(Agency, taker)
-    if agency.valid_until is not None and agency.valid_until < today:
+    if not has_ended(agency, today):
+        return code
+    taker = in_charge({one.code: one for one in agencies(change.session)}, code, today)
+    if has_ended(change.session.get_one(Agency, taker), today):
         raise Refused("agency_ended", 409, agency=agency.name)
-    if taker != code:
-        change.details.update(agency=taker, named=code)
+    change.details.update(agency=taker, named=code)
     return taker
+
+
+def has_ended(agency: Agency, today: date) -> bool:
+    """Whether the agency's last day is over."""
+    return agency.valid_until is not None and agency.valid_until < today
 
 
 def another_agency(change: Change) -> str:
