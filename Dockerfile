@@ -13,7 +13,7 @@ RUN node -e 'const fs = require("fs"); fs.mkdirSync("vendor"); \
 
 FROM python:3.13-slim AS web
 WORKDIR /line
-ENV PYTHONPATH=/line PYTHONUNBUFFERED=1
+ENV PYTHONPATH=/line PYTHONUNBUFFERED=1 PROMETHEUS_MULTIPROC_DIR=/tmp/metrics
 RUN pip install --no-cache-dir uv==0.13.9 && useradd --create-home line && mkdir var && chown line var
 COPY requirements.web.lock ./
 RUN uv pip sync --system --require-hashes --compile-bytecode --no-cache requirements.web.lock
@@ -21,6 +21,7 @@ COPY . .
 COPY --from=browser /line/backend/static/vendor backend/static/vendor
 RUN [ ! -d backend/translations ] || python -m babel.messages.frontend -q compile -d backend/translations
 USER line
+RUN mkdir /tmp/metrics
 EXPOSE 8000
 CMD ["sh", "-c", "exec gunicorn --bind 0.0.0.0:8000 --worker-class gthread --workers ${WEB_WORKERS:-2} --threads 32 \
     --graceful-timeout 3 --no-control-socket 'backend.app:create_app()'"]

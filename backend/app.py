@@ -11,7 +11,7 @@ from sqlalchemy import text
 from werkzeug.exceptions import HTTPException
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from backend import changes, mail, outbox
+from backend import changes, mail, metrics, outbox, watch
 from backend.api import cases, conversations, knowledge, open311
 from backend.api import open_data as open_data_api
 from backend.api.schemas import JsonApi
@@ -60,7 +60,9 @@ CONTENT_SECURITY_POLICY = (
 
 def create_app(settings: Settings | None = None, bot: Bot | None = None, clock: Clock = utc_now) -> Flask:
     """Build the application. Without arguments it is the one that gunicorn runs, from the environment's settings."""
-    settings = settings or load_settings()
+    if settings is None:
+        settings = load_settings()
+        watch.set_up(settings.log_format, settings.traces_url)
     production = settings.environment == "production"
     app = Flask(__name__, static_folder="static", static_url_path="/static")
     app.config.update(
@@ -83,6 +85,7 @@ def create_app(settings: Settings | None = None, bot: Bot | None = None, clock: 
     shared = make_parts(settings, bot, clock)
     app.extensions["parts"] = shared
     app.extensions["jobs"] = make_jobs(shared)
+    watch.watch_requests(app)
     if settings.public_base_url:  # behind a proxy; without one these headers are anybody's
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=1, x_proto=1, x_host=1)  # type: ignore[method-assign]
     Babel(app, locale_selector=current_locale)
@@ -111,6 +114,7 @@ def create_app(settings: Settings | None = None, bot: Bot | None = None, clock: 
 
     set_up_limits(app, settings)
     app.add_url_rule("/health", view_func=health)
+    app.register_blueprint(metrics.blueprint)
     app.register_error_handler(Refused, tell_refusal)
     app.register_error_handler(CSRFError, lambda _: tell_refusal(Refused("form_expired", 400)))
     app.register_error_handler(HTTPException, tell_http_error)

@@ -98,12 +98,13 @@ def tell_after_commit(session: Session, topic: str) -> None:
 
 
 def make_engine(url: str) -> Engine:
-    """An engine for `url`, whose connections are prepared and whose transactions begin as the functions below say."""
+    """An engine for `url`, whose connections are prepared and whose transactions begin as the functions below say. What is
+    written stays out of its errors, which are logged."""
     if not url.startswith("sqlite"):
-        engine = create_engine(url, pool_size=20, max_overflow=20, pool_pre_ping=True)
+        engine = create_engine(url, pool_size=20, max_overflow=20, pool_pre_ping=True, hide_parameters=True)
         event.listen(engine, "begin", begin_in_postgresql)
         return engine
-    engine = create_engine(url, connect_args={"timeout": 15}, pool_size=20, max_overflow=20)
+    engine = create_engine(url, connect_args={"timeout": 15}, pool_size=20, max_overflow=20, hide_parameters=True)
     event.listen(engine, "connect", prepare_sqlite)
     event.listen(engine, "begin", begin_in_sqlite)
     return engine

@@ -149,6 +149,13 @@ class Settings(BaseSettings):
     summary_model: str = Field("", description="the service's name for the model")
     summary_key: str = Field("", description="bearer token for the service; empty: it wants none")
 
+    log_format: Literal["plain", "json"] = Field("plain", description="lines of the logs: for people or for programs")
+    metrics_token: str = Field(
+        "", description="bearer token for /metrics; empty: only from this machine, and not through a proxy"
+    )
+    metrics_port: int = Field(0, description="where the worker shows its own measures, if it runs alone; 0: nowhere")
+    traces_url: str = Field("", description="an OpenTelemetry collector, up to /v1/traces; empty: no traces")
+
     @property
     def rasa_url(self) -> str:
         """Base URL of Rasa's HTTP server."""

@@ -16,9 +16,11 @@ class Backend:
         self._headers = {"Authorization": f"Bearer {os.environ['API_TOKEN']}"}
         self._session: aiohttp.ClientSession | None = None
 
-    async def post(self, path: str, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
-        """POST JSON; returns status and body. Raises aiohttp.ClientError and asyncio.TimeoutError."""
-        async with self._open().post(self._base + path, json=body) as response:
+    async def post(self, path: str, body: dict[str, Any], meta: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        """POST JSON under the trail of the message whose `meta` this is; returns status and body. Raises
+        aiohttp.ClientError and asyncio.TimeoutError."""
+        trail = {"traceparent": str(meta.get("traceparent", ""))}
+        async with self._open().post(self._base + path, json=body, headers=trail) as response:
             return response.status, await response.json()
 
     def _open(self) -> aiohttp.ClientSession:

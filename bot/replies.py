@@ -25,7 +25,7 @@ class Replies(NaturalLanguageGenerator):
         self, utter_action: str, tracker: DialogueStateTracker, output_channel: str, **kwargs: Any
     ) -> dict[str, Any] | None:
         """The reply for `utter_action` in the citizen's language. Raises when the backend can't be asked."""
-        meta = (tracker.latest_message.metadata if tracker.latest_message else None) or {}
+        meta = meta_of(tracker)
         locale = meta.get("locale", "zh")
         if utter_action == "utter_answer":
             return {"custom": await self._answer(tracker)}
@@ -70,6 +70,7 @@ class Replies(NaturalLanguageGenerator):
                 "conversation_id": tracker.sender_id,
                 "key": f"{tracker.sender_id}:{tracker.latest_message.timestamp:.6f}",
             },
+            meta_of(tracker),
         )
         if status not in (200, 201):
             raise RuntimeError(f"the backend answered {status} to a case")
@@ -78,10 +79,16 @@ class Replies(NaturalLanguageGenerator):
 
     async def _ask(self, tracker: DialogueStateTracker, what: str, body: dict[str, Any]) -> dict[str, Any]:
         """The backend's reply in this conversation."""
-        status, reply = await self._backend.post(f"/conversations/{tracker.sender_id}/{what}", body)
+        path = f"/conversations/{tracker.sender_id}/{what}"
+        status, reply = await self._backend.post(path, body, meta_of(tracker))
         if status != 200:
             raise RuntimeError(f"the backend answered {status} to {what}")
         return reply
+
+
+def meta_of(tracker: DialogueStateTracker) -> dict[str, Any]:
+    """What the channel sent along with the citizen's message."""
+    return (tracker.latest_message.metadata if tracker.latest_message else None) or {}
 
 
 def last_said(tracker: DialogueStateTracker) -> dict[str, Any] | None:

@@ -73,6 +73,8 @@ class RunningLine:
             "DATABASE_URL": self.database_url,
             "BOT_DATABASE_URL": f"sqlite:///{folder / 'bot.sqlite3'}",
             "EMBEDDING": os.environ.get("EMBEDDING", "none"),
+            "PROMETHEUS_MULTIPROC_DIR": str(folder / "metrics"),
+            "LOG_FORMAT": "json",
             "PYTHONPATH": str(ROOT),
             "SANIC_HOST": "127.0.0.1",
             "RASA_TELEMETRY_ENABLED": "false",
@@ -137,6 +139,7 @@ class RunningLine:
 
     def start(self, name: str) -> None:
         """Start one of the processes."""
+        (self.folder / "metrics").mkdir(exist_ok=True)
         log = (self.folder / f"{name}.log").open("ab")
         self.processes[name] = subprocess.Popen(
             self.commands()[name],

@@ -1,6 +1,7 @@
 """The one writer of cases: filing, every act of the table, looking a case up. Each change appends to the history in the
 same transaction."""
 
+import logging
 import re
 from collections.abc import Mapping
 from contextlib import suppress
@@ -14,6 +15,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, selectinload
 from sqlalchemy.orm.exc import StaleDataError
 
+from backend import watch
 from backend.attachments import hand_over
 from backend.audit import put_down
 from backend.cases.city_deadlines import deadlines
@@ -35,6 +37,8 @@ from backend.errors import Refused
 from backend.knowledge.service import Knowledge
 from backend.outbox import put
 from backend.webhooks import publish
+
+log = logging.getLogger(__name__)
 
 NOT_FOR_AGENCIES = ("filed", "accepted", "declined", "withdrawn", "transferred", "merged")
 """States in which a case's agency is only proposed, or never came to it."""
@@ -127,6 +131,8 @@ def file_case(
     if filing.conversation_id:
         hand_over(session, filing.conversation_id, case.id)
     tell_citizen(session, case, "filed", {}, now)
+    watch.CASES.labels(case.channel).inc()
+    log.info("case %s of conversation %s is filed", case.number, case.conversation_id)
     return case
 
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from sqlalchemy.orm import Session
 
+from backend import watch
 from backend.clock import Clock
 from backend.conversations.context import Context, context_of, said_by_citizen
 from backend.conversations.models import Conversation
@@ -108,7 +109,9 @@ def look_up(
     with database.read() as session:
         conversation = get_conversation(session, conversation_id)
         context = context_of(session, conversation_id, question)
-        found = knowledge.search(session, question, clock(), about=context.about, region=context.region)
+        with watch.step("search"):
+            found = knowledge.search(session, question, clock(), about=context.about, region=context.region)
+    watch.VERDICTS.labels(found.verdict).inc()
     return conversation, context, found
 
 

@@ -6,6 +6,7 @@ after handoff in one place.
 
 import hashlib
 import hmac
+import logging
 import secrets
 import time
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from typing import NoReturn
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session, selectinload
 
-from backend import changes, outbox
+from backend import changes, outbox, watch
 from backend.clock import Clock
 from backend.conversations import wrap_up
 from backend.conversations.models import Conversation, Turn
@@ -40,7 +41,9 @@ from backend.directory.service import present_operators
 from backend.errors import Refused
 from backend.knowledge.models import Article
 from bot.catalogue import Catalogue
-from bot.client import Bot, Reply
+from bot.client import Bot, BotUnavailable, Reply
+
+log = logging.getLogger(__name__)
 
 PHRASES = Catalogue(Path(__file__).with_name("phrases.yml"))
 
@@ -196,7 +199,7 @@ def take_turn(
     if len(text) > MESSAGE_LIMIT:
         raise Refused("long_message", limit=MESSAGE_LIMIT)
 
-    with database.write(durable=False) as session:
+    with watch.step("record"), database.write(durable=False) as session:
         conversation = get_conversation(session, conversation_id)
         repeated = said_before(session, conversation_id, message_key)
         if repeated is None:
@@ -209,7 +212,7 @@ def take_turn(
             if danger:
                 reply = danger_reply(danger, conversation.locale)
             elif conversation.state in ("waiting", "operator"):
-                return TurnTaken([], conversation.state)
+                return TurnTaken([], note_outcome(conversation, "silent").state)
             elif message == "/human" or asks_for_person(text):
                 reply = handoff_reply(conversation.locale)
                 move(session, conversation, "request", clock())
@@ -217,7 +220,7 @@ def take_turn(
                 reply = None
             if reply:
                 record_reply(session, conversation, reply, clock())
-                return TurnTaken([reply], conversation.state)
+                return TurnTaken([reply], note_outcome(conversation, reply.act).state)
     if repeated:
         return answer_repeated(database, bot, clock, repeated)
     return ask_bot(database, bot, clock, conversation, message or without_commands(text))
@@ -225,17 +228,29 @@ def take_turn(
 
 def ask_bot(database: Database, bot: Bot, clock: Clock, conversation: Conversation, message: str) -> TurnTaken:
     """Send the bot a message and record its replies. Raises BotUnavailable."""
-    meta = {"caller_known": conversation.caller is not None}
-    replies = bot.send(conversation.id, message, conversation.channel, conversation.locale, meta)
-    with database.write(durable=False) as session:
+    meta = {"caller_known": conversation.caller is not None, "traceparent": watch.traceparent()}
+    try:
+        with watch.step("bot"):
+            replies = bot.send(conversation.id, message, conversation.channel, conversation.locale, meta)
+    except BotUnavailable:
+        note_outcome(conversation, "bot_unavailable")
+        raise
+    with watch.step("keep"), database.write(durable=False) as session:
         conversation = get_conversation(session, conversation.id)
         if conversation.state != "bot":  # an operator took over while the bot was thinking: it stays silent
-            return TurnTaken([], conversation.state)
+            return TurnTaken([], note_outcome(conversation, "silent").state)
         for reply in replies:
             record_reply(session, conversation, reply, clock())
         if any(reply.act == "handoff" for reply in replies):
             move(session, conversation, "request", clock())
-        return TurnTaken(replies, conversation.state)
+        return TurnTaken(replies, note_outcome(conversation, replies[-1].act).state)
+
+
+def note_outcome(conversation: Conversation, outcome: str) -> Conversation:
+    """Count what a message came to: the act of the reply, silent (a person is there or on the way) or bot_unavailable."""
+    watch.TURNS.labels(conversation.channel, outcome).inc()
+    log.info("a turn of conversation %s: %s", conversation.id, outcome)
+    return conversation
 
 
 def answer_repeated(database: Database, bot: Bot, clock: Clock, repeated: Turn) -> TurnTaken:

@@ -15,6 +15,7 @@ from huey import Huey, RedisHuey, SqliteHuey, crontab
 from huey.exceptions import RetryTask
 from sqlalchemy.engine import make_url
 
+from backend import watch
 from backend.cases import learning
 from backend.clock import Clock
 from backend.database import Database
@@ -45,12 +46,12 @@ class Jobs:
     def job(self, name: str, work: Callable[..., None], again: int = 0) -> Callable[..., object]:
         """A job of this name, the same in every process: calling what is returned puts it into the queue, and a worker then
         does `work` with the same arguments; when that raises, up to `again` times more, two seconds later each."""
-        put: Callable[..., object] = self.queue.task(name=name, retries=again, retry_delay=2)(work)
+        put: Callable[..., object] = self.queue.task(name=name, retries=again, retry_delay=2)(watched(name, work))
         return put
 
     def every_minute(self, name: str, work: Callable[[], Any]) -> None:
         """Let a worker do `work` every minute: what the clock does. It must not mind to be late, or to come twice."""
-        self.queue.periodic_task(crontab(minute="*"), name=name)(work)
+        self.queue.periodic_task(crontab(minute="*"), name=name)(watched(name, work))
 
     def _take_in(self, import_id: int) -> None:
         """Take in some documents of an import and let other jobs have their turn before the rest. One thread of a worker
@@ -94,6 +95,22 @@ class Jobs:
         """Whether a worker has given a sign of life lately."""
         seen: datetime | None = self.queue.get(SIGN_OF_LIFE, peek=True)
         return seen is not None and self.clock() - seen < ALIVE_FOR
+
+
+def watched(name: str, work: Callable[..., Any]) -> Callable[..., None]:
+    """The job under a trail of its own, measured."""
+
+    def done(*args: Any) -> None:
+        with watch.following(name), watch.JOBS.labels(name).time():
+            try:
+                work(*args)
+            except RetryTask:
+                raise
+            except Exception:
+                watch.JOBS_FAILED.labels(name).inc()
+                raise
+
+    return done
 
 
 def make_queue(settings: Settings) -> Huey:

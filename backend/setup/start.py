@@ -9,6 +9,7 @@ import contextlib
 import ctypes
 import http.client
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -122,6 +123,9 @@ def check_ports(ports: Ports) -> None:
 def start_supervisor(settings: Settings) -> "subprocess.Popen[bytes]":
     """Start supervisord in a session of its own: Ctrl-C reaches this process alone, which then stops it in order."""
     LOGS.mkdir(parents=True, exist_ok=True)
+    measures = ROOT / "var" / "metrics"  # of all processes; they count from nought at each start
+    shutil.rmtree(measures, ignore_errors=True)
+    measures.mkdir()
     workers = "1" if settings.database_url.startswith("sqlite") else setting("WEB_WORKERS") or "1"
     environment = {
         **os.environ,
@@ -137,6 +141,7 @@ def start_supervisor(settings: Settings) -> "subprocess.Popen[bytes]":
         "API_TOKEN": settings.api_token,
         "BOT_TOKEN": settings.bot_token,
         "WEB_WORKERS": workers,
+        "PROMETHEUS_MULTIPROC_DIR": str(measures),
     }
     configuration = ROOT / "backend" / "setup" / "supervisord.conf"
     return subprocess.Popen(

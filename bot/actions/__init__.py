@@ -17,9 +17,14 @@ OFFERS = ("unknown", "unsolved")
 """Acts of a reply that offers to file a case."""
 
 
+def meta_of(tracker: Tracker) -> dict[str, Any]:
+    """What the channel sent along with the citizen's message."""
+    return tracker.latest_message.get("metadata") or {}
+
+
 def locale_of(tracker: Tracker) -> str:
     """The citizen's language."""
-    return str(tracker.latest_message.get("metadata", {}).get("locale", "zh"))
+    return str(meta_of(tracker).get("locale", "zh"))
 
 
 def last_act(tracker: Tracker) -> str:
@@ -58,7 +63,8 @@ class Deny(Action):
 
 async def give_feedback(dispatcher: CollectingDispatcher, tracker: Tracker, solved: bool) -> None:
     """Tell the backend whether the last answer helped, and say what it replies."""
-    status, reply = await BACKEND.post(f"/conversations/{tracker.sender_id}/feedback", {"solved": solved})
+    path, meta = f"/conversations/{tracker.sender_id}/feedback", meta_of(tracker)
+    status, reply = await BACKEND.post(path, {"solved": solved}, meta)
     if status != 200:
         raise RuntimeError(f"the backend answered {status} to feedback")
     dispatcher.utter_message(json_message=reply)
@@ -100,7 +106,8 @@ class LookUp(Action):
         """Look the case up by its number and the last four digits of the telephone."""
         locale = locale_of(tracker)
         number, digits = tracker.get_slot("case_number"), tracker.get_slot("last_digits")
-        status, case = await BACKEND.post(f"/cases/{number}/state", {"last_digits": digits, "locale": locale})
+        asked = {"last_digits": digits, "locale": locale}
+        status, case = await BACKEND.post(f"/cases/{number}/state", asked, meta_of(tracker))
         if status == 200:
             reply = say.reply("case_state", locale, act="state", **case)
         else:

@@ -24,7 +24,7 @@ class Answer(Action):
     ) -> list[dict[str, Any]]:
         """Say the answer."""
         question = tracker.latest_message.get("text") or ""
-        _, reply = await BACKEND.post(f"/conversations/{tracker.sender_id}/answer", {"question": question})
+        _, reply = await BACKEND.post(f"/conversations/{tracker.sender_id}/answer", {"question": question}, {})
         dispatcher.utter_message(json_message=reply)
         return [SlotSet("what", tracker.get_slot("what"))]
 
@@ -54,6 +54,7 @@ class FileCase(Action):
                 "conversation_id": tracker.sender_id,
                 "key": f"{tracker.sender_id}:{confirmed_at:.6f}",
             },
+            {},
         )
         if status not in (200, 201):
             raise RuntimeError(f"the backend answered {status} to a case")

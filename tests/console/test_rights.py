@@ -45,11 +45,12 @@ OTHERWISE_GUARDED = listed("""
     ivr.voice ivr.turn ivr.come_in ivr.dialled ivr.fallback ivr.left ivr.leg ivr.leg_join ivr.leg_status ivr.music
     ivr.queue_again ivr.recorded ivr.recording ivr.relay ivr.relayed ivr.status ivr.wait ivr.whisper
     outgoing.sms outgoing.sms_status outgoing.visit outgoing.visit_status outgoing.visit_turn
-    console.wall console.wall_data console.open_screen
+    console.wall console.wall_data console.open_screen metrics.show
     phone.page phone.noise phone.recording phone.session phone.static phone.window
 """)
-"""Guarded by keys, by a conversation's token, by a signed link, by a hall screen's key or by webhook signatures, and the
-practice phone, which is there in development only: tests/api, tests/chat, tests/ivr and test_insight_pages hold those."""
+"""Guarded by keys or tokens, by a conversation's token, by a signed link, by a hall screen's key or by webhook signatures, and the
+practice phone, which is there in development only: tests/api, tests/chat, tests/ivr, tests/test_watch and test_insight_pages
+hold those."""
 
 
 def routes(app: Flask) -> Iterator[tuple[Rule, tuple[str, ...] | None]]:
