@@ -48,7 +48,7 @@ OTHERWISE_GUARDED = listed("""
     console.wall console.wall_data console.open_screen metrics.show
     phone.page phone.noise phone.recording phone.session phone.static phone.window
 """)
-"""Guarded by keys or tokens, by a conversation's token, by a signed link, by a hall screen's key or by webhook signatures, and the
+"""Guarded by keys, by tokens, by a signed link, by a hall screen's key or by webhook signatures, and the
 practice phone, which is there in development only: tests/api, tests/chat, tests/ivr, tests/test_watch and test_insight_pages
 hold those."""
 
