@@ -14,6 +14,8 @@ RUN node -e 'const fs = require("fs"); fs.mkdirSync("vendor"); \
 FROM python:3.13-slim AS web
 WORKDIR /line
 ENV PYTHONPATH=/line PYTHONUNBUFFERED=1 PROMETHEUS_MULTIPROC_DIR=/tmp/metrics
+# pg_dump, pg_restore and psql: backend/backup.py
+RUN apt-get update && apt-get install -y --no-install-recommends postgresql-client && rm -rf /var/lib/apt/lists/*
 RUN pip install --no-cache-dir uv==0.13.9 && useradd --create-home line && mkdir var && chown line var
 COPY requirements.web.lock ./
 RUN uv pip sync --system --require-hashes --compile-bytecode --no-cache requirements.web.lock
@@ -24,7 +26,7 @@ USER line
 RUN mkdir /tmp/metrics
 EXPOSE 8000
 CMD ["sh", "-c", "exec gunicorn --bind 0.0.0.0:8000 --worker-class gthread --workers ${WEB_WORKERS:-2} --threads 32 \
-    --graceful-timeout 3 --no-control-socket 'backend.app:create_app()'"]
+    --graceful-timeout 12 --no-control-socket 'backend.app:create_app()'"]
 
 
 FROM python:3.10-slim AS bot

@@ -37,7 +37,7 @@ from backend.knowledge.service import Knowledge
 from backend.limits import set_up_limits
 from backend.locale import COOKIE, current_locale
 from backend.parts import Parts, parts
-from backend.settings import Settings, load_settings
+from backend.settings import ROOT, Settings, load_settings
 from backend.webhooks import make_sender as make_webhook_sender
 from bot.catalogue import LOCALES
 from bot.client import Bot, RasaBot
@@ -56,6 +56,9 @@ CONTENT_SECURITY_POLICY = (
     "media-src 'self' https://api.twilio.com; base-uri 'none'; form-action 'self'; frame-ancestors {ancestors}; "
     "connect-src 'self'{events}"
 )
+
+DRAINING = ROOT / "var" / "draining"
+"""While this file is there the processes of this machine are not ready for new callers (a proxy in front asks /ready)."""
 
 
 def create_app(settings: Settings | None = None, bot: Bot | None = None, clock: Clock = utc_now) -> Flask:
@@ -113,7 +116,8 @@ def create_app(settings: Settings | None = None, bot: Bot | None = None, clock: 
         csrf.exempt(phone)
 
     set_up_limits(app, settings)
-    app.add_url_rule("/health", view_func=health)
+    for view in (health, live, ready):
+        app.add_url_rule(f"/{view.__name__}", view_func=view)
     app.register_blueprint(metrics.blueprint)
     app.register_error_handler(Refused, tell_refusal)
     app.register_error_handler(CSRFError, lambda _: tell_refusal(Refused("form_expired", 400)))
@@ -190,14 +194,7 @@ def forget_log_ins(shared: Parts) -> None:
 def health() -> tuple[Response, int]:
     """200 with each part's state, 503 when a part that callers need is down (the log-in pages would still work)."""
     shared = parts()
-    try:
-        with shared.database.read() as session:
-            session.execute(text("SELECT 1 FROM knowledge_version"))
-        record = True
-    except Exception:  # whatever it is, the record can't be used
-        logging.getLogger(__name__).exception("the record can't be read")
-        record = False
-    states = {"database": record, "bot": shared.bot.is_ready()}
+    states = {"database": record_answers(), "bot": shared.bot.is_ready()}
     search = "words and meaning" if shared.embedder else "words alone"  # for information: search works either way
     body = {
         "status": "ok" if all(states.values()) else "degraded",
@@ -206,6 +203,29 @@ def health() -> tuple[Response, int]:
         "worker": worker_state(),
     }
     return jsonify(body), 200 if all(states.values()) else 503
+
+
+def live() -> tuple[str, int]:
+    """204: the process answers. For who would otherwise restart it; what it needs may be down all the same."""
+    return "", 204
+
+
+def ready() -> tuple[Response, int]:
+    """200 when this process shall be sent callers: it can write down what they say, and isn't being taken out of service
+    (DRAINING). Without the bot it is ready: callers leave a message."""
+    draining, record = DRAINING.exists(), record_answers()
+    return jsonify({"draining": draining, "database": record}), 200 if record and not draining else 503
+
+
+def record_answers() -> bool:
+    """Whether the record can be read, by this version's tables."""
+    try:
+        with parts().database.read() as session:
+            session.execute(text("SELECT 1 FROM knowledge_version"))
+        return True
+    except Exception:  # whatever it is, the record can't be used
+        logging.getLogger(__name__).exception("the record can't be read")
+        return False
 
 
 def worker_state() -> str:

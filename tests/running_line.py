@@ -119,7 +119,17 @@ class RunningLine:
         """The web application, or the practice exchange, at a port."""
         return [
             *(str(WEB_PYTHON), "-m", "gunicorn", "--bind", f"127.0.0.1:{port}", "--no-control-socket"),
-            *("--worker-class", "gthread", "--threads", "32", "--keep-alive", "30", application),
+            *(
+                "--worker-class",
+                "gthread",
+                "--threads",
+                "32",
+                "--keep-alive",
+                "30",
+                "--graceful-timeout",
+                "12",
+                application,
+            ),
         ]
 
     def __enter__(self) -> Self:

@@ -126,6 +126,7 @@ def start_supervisor(settings: Settings) -> "subprocess.Popen[bytes]":
     measures = ROOT / "var" / "metrics"  # of all processes; they count from nought at each start
     shutil.rmtree(measures, ignore_errors=True)
     measures.mkdir()
+    (ROOT / "var" / "draining").unlink(missing_ok=True)
     workers = "1" if settings.database_url.startswith("sqlite") else setting("WEB_WORKERS") or "1"
     environment = {
         **os.environ,
