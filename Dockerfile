@@ -33,7 +33,8 @@ FROM python:3.10-slim AS bot
 WORKDIR /line
 ENV PYTHONPATH=/line PYTHONUNBUFFERED=1 \
     RASA_TELEMETRY_ENABLED=false RASA_CACHE_DIRECTORY=/line/var/rasa-cache \
-    CUDA_VISIBLE_DEVICES=-1 TF_CPP_MIN_LOG_LEVEL=2 SQLALCHEMY_SILENCE_UBER_WARNING=1
+    CUDA_VISIBLE_DEVICES=-1 TF_CPP_MIN_LOG_LEVEL=2 SQLALCHEMY_SILENCE_UBER_WARNING=1 \
+    SANIC_KEEP_ALIVE_TIMEOUT=86400
 RUN pip install --no-cache-dir uv==0.13.9 && useradd --create-home line && mkdir var && chown line var
 COPY requirements.bot.lock ./
 RUN uv pip sync --system --require-hashes --compile-bytecode --no-cache requirements.bot.lock

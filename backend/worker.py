@@ -1,5 +1,7 @@
 """The worker: does the jobs of the queue until it is told to stop; `python -m backend.worker`."""
 
+import os
+
 from prometheus_client import start_http_server
 
 from backend import watch
@@ -9,10 +11,13 @@ from backend.settings import load_settings
 
 AT_ONCE = 4
 """Jobs that are done at the same time: a batch of documents doesn't hold up a telephone that is to ring."""
+NICENESS = 5
+"""Where processors are scarce, whoever answers a caller goes first and the worker gets a third of what they get."""
 
 
 def main() -> None:
     """Work until SIGTERM, which ends a job in its middle: every job can be taken up again."""
+    os.nice(NICENESS)
     settings = load_settings()
     watch.set_up(settings.log_format, settings.traces_url)
     if settings.metrics_port:

@@ -77,6 +77,7 @@ class RunningLine:
             "LOG_FORMAT": "json",
             "PYTHONPATH": str(ROOT),
             "SANIC_HOST": "127.0.0.1",
+            "SANIC_KEEP_ALIVE_TIMEOUT": "86400",
             "RASA_TELEMETRY_ENABLED": "false",
             "CUDA_VISIBLE_DEVICES": "-1",
             "TF_CPP_MIN_LOG_LEVEL": "3",

@@ -47,7 +47,8 @@ def case_json(case: Case) -> dict[str, Any]:
 def file_case(body: dict[str, Any]) -> dict[str, Any]:
     """File a case. The same `key` again gives the case that it filed the first time."""
     shared = parts()
-    with shared.database.write() as session:
+    now = shared.clock()
+    with shared.database.read() as session:
         conversation = session.get(Conversation, body["conversation_id"]) if body["conversation_id"] else None
         if body["conversation_id"] and conversation is None:
             raise Refused("conversation_not_found", 404)
@@ -62,8 +63,10 @@ def file_case(body: dict[str, Any]) -> dict[str, Any]:
             conversation_id=conversation.id if conversation else None,
             key=body["key"],
         )
-        actor = Actor("bot" if conversation else "citizen", system=caller().name)
-        case = service.file_case(session, shared.knowledge, filing, actor, shared.clock(), shared.settings.jurisdiction)
+        proposal = service.propose_for(session, shared.knowledge, filing, now)
+    actor = Actor("bot" if conversation else "citizen", system=caller().name)
+    with shared.database.write() as session:
+        case = service.file_case(session, shared.knowledge, filing, actor, now, shared.settings.jurisdiction, proposal)
         return case_json(case)
 
 

@@ -79,10 +79,17 @@ class Actor:
 
 
 def file_case(
-    session: Session, knowledge: Knowledge, filing: Filing, actor: Actor, now: datetime, jurisdiction: str
+    session: Session,
+    knowledge: Knowledge,
+    filing: Filing,
+    actor: Actor,
+    now: datetime,
+    jurisdiction: str,
+    proposal: Proposal | None = None,
 ) -> Case:
     """File a case: number, proposal, deadline, first row of its history. The same `key` gives the same case, and what
-    the same citizen has reported already is joined to their open case (并单) and not counted twice.
+    the same citizen has reported already is joined to their open case (并单) and not counted twice. A `proposal` that was
+    made before spares others the time for which this transaction would keep them from writing while it is made.
 
     Raises Refused when nothing is reported.
     """
@@ -97,9 +104,7 @@ def file_case(
     same = open_case_of(session, filing)
     if same:
         return join(session, same, filing, actor, now)
-    proposal = propose_for(session, knowledge, filing, now)
-    if filing.category and filing.category != proposal.category:
-        proposal = propose_in(session, filing.category, filing)
+    proposal = proposal or propose_for(session, knowledge, filing, now)
     due = deadlines(session, jurisdiction)
     case = Case(
         number=next_number(session, now),
@@ -198,9 +203,11 @@ def join(session: Session, case: Case, filing: Filing, actor: Actor, now: dateti
 
 
 def propose_for(session: Session, knowledge: Knowledge, filing: Filing, now: datetime) -> Proposal:
-    """The category and agency that this filing seems to belong to. Where its words say too little, the old hotline that was
-    dialled says something."""
+    """The category and agency that this filing seems to belong to, or those of the category that was chosen. Where its words
+    say too little, the old hotline that was dialled says something."""
     proposal = route(session, knowledge, filing.what, filing.place, now)
+    if filing.category and filing.category != proposal.category:
+        return propose_in(session, filing.category, filing)
     if proposal.certainty >= SURE_ENOUGH or not filing.conversation_id:
         return proposal
     dialled = session.scalar(select(Conversation.dialled).where(Conversation.id == filing.conversation_id))

@@ -162,8 +162,7 @@ def keep_photo(parts: Parts, conversation_id: str, file: File, key: str) -> Turn
         if kept.turn_id is not None:
             return TurnTaken([], conversation.state)
         said = PHRASES.say("photo", conversation.locale).text
-        turn = service.record(session, conversation, "citizen", said, now, message_key=key)
-        turn.act, kept.turn_id = PHOTO, turn.id
+        kept.turn_id = service.record(session, conversation, "citizen", said, now, message_key=key, act=PHOTO)
         kept.case_id = case.id if case else None
         if conversation.state == "bot":
             phrase, facts = ("photo_added", {"number": case.number}) if case else ("photo_kept", {})

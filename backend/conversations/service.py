@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import NoReturn
 
-from sqlalchemy import func, select, update
+from sqlalchemy import bindparam, func, insert, select, update
 from sqlalchemy.orm import Session, selectinload
 
 from backend import changes, outbox, watch
@@ -35,7 +35,7 @@ from backend.conversations.rules import (
     without_commands,
 )
 from backend.conversations.safety import Danger, asks_for_person, find_danger
-from backend.database import Database
+from backend.database import Base, Database
 from backend.directory.models import Category, Staff
 from backend.directory.service import present_operators
 from backend.errors import Refused
@@ -54,6 +54,26 @@ the 15 s after which Twilio gives a webhook up."""
 
 TYPING_LASTS = timedelta(seconds=6)
 """Who is typing says so every 3 seconds at most; after so long without it they have stopped."""
+
+# Made once: they run at every turn, and to put one together costs more than to run it. A turn gets its number as it is
+# written; the ORM would take twice as long over that.
+TURNS = Base.metadata.tables["turns"]
+ADD_TURN = (
+    insert(TURNS)
+    .values(
+        number=select(func.coalesce(func.max(TURNS.c.number), 0) + 1)
+        .where(TURNS.c.conversation_id == bindparam("talk"))
+        .scalar_subquery()
+    )
+    .returning(TURNS.c.id, TURNS.c.number)
+)
+LAST_REPLY = (
+    select(Turn.reply)
+    .where(Turn.conversation_id == bindparam("talk"), Turn.speaker == "bot")
+    .order_by(Turn.number.desc())
+    .limit(1)
+)
+SAID_BEFORE = select(Turn).where(Turn.conversation_id == bindparam("talk"), Turn.message_key == bindparam("key"))
 
 LATELY = timedelta(hours=8)
 MOST_HANDLED = 50
@@ -111,35 +131,35 @@ def record(
     reply: Reply | None = None,
     message_key: str | None = None,
     staff: Staff | None = None,
-) -> Turn:
-    """Append one turn to the conversation's record."""
+    act: str | None = None,
+) -> int:
+    """Append one turn to the conversation's record; returns its id. `act` is that of the reply unless given."""
     # The row is locked first, so that two processes can't give the same number twice; SQLite has one writer anyway.
     if session.get_bind().dialect.name != "sqlite":
         session.execute(select(Conversation.id).where(Conversation.id == conversation.id).with_for_update())
-    last = select(func.max(Turn.number)).where(Turn.conversation_id == conversation.id).scalar_subquery()
-    turn = Turn(
-        conversation_id=conversation.id,
-        number=func.coalesce(last, 0) + 1,
-        speaker=speaker,
-        text=text,
-        reply=reply.to_json() if reply else None,
-        act=reply.act if reply else None,
-        article_id=(reply.article or None) if reply else None,
-        message_key=message_key,
-        staff_id=staff.id if staff else None,
-        said_at=now,
-    )
-    session.add(turn)
+    turn = {
+        "talk": conversation.id,
+        "conversation_id": conversation.id,
+        "speaker": speaker,
+        "text": text,
+        "reply": reply.to_json() if reply else None,
+        "act": act or (reply.act if reply else None),
+        "article_id": (reply.article or None) if reply else None,
+        "message_key": message_key,
+        "staff_id": staff.id if staff else None,
+        "said_at": now,
+    }
+    turn_id: int
+    turn_id, number = session.execute(ADD_TURN, turn).one()
     if speaker == "citizen":
         conversation.citizen_typing_at = conversation.idle_asked_at = None
     elif speaker == "operator":
         conversation.operator_typing_at = conversation.idle_asked_at = None
-    session.flush()
     changes.note(session, "turn", now, conversation.id, conversation.operator_id)
     if conversation.peer and speaker in ("operator", "line"):  # no page is there that would fetch it
         channel: outbox.Channel = "sms" if conversation.channel == "sms" else "wechat"
-        outbox.put(session, f"turn:{conversation.id}:{turn.number}", channel, conversation.peer, {"text": text}, now)
-    return turn
+        outbox.put(session, f"turn:{conversation.id}:{number}", channel, conversation.peer, {"text": text}, now)
+    return turn_id
 
 
 def record_reply(session: Session, conversation: Conversation, reply: Reply, now: datetime) -> None:
@@ -149,12 +169,7 @@ def record_reply(session: Session, conversation: Conversation, reply: Reply, now
 
 def last_reply(session: Session, conversation_id: str) -> Reply | None:
     """The last thing that the bot said, which a short answer refers to."""
-    reply = session.scalar(
-        select(Turn.reply)
-        .where(Turn.conversation_id == conversation_id, Turn.speaker == "bot")
-        .order_by(Turn.number.desc())
-        .limit(1)
-    )
+    reply = session.scalar(LAST_REPLY, {"talk": conversation_id})
     return Reply.from_json(reply) if reply else None
 
 
@@ -280,7 +295,7 @@ def take_over(database: Database, turn: Turn, now: datetime) -> bool:
 
 def said_before(session: Session, conversation_id: str, message_key: str) -> Turn | None:
     """The turn that this message has become already, if it is a repeat."""
-    return session.scalar(select(Turn).where(Turn.conversation_id == conversation_id, Turn.message_key == message_key))
+    return session.scalar(SAID_BEFORE, {"talk": conversation_id, "key": message_key})
 
 
 def replies_to(session: Session, turn: Turn) -> list[Reply]:
@@ -457,19 +472,19 @@ def hand_over(session: Session, conversation: Conversation, to: Staff, now: date
 
 def operator_says(
     session: Session, conversation: Conversation, staff: Staff, text: str, now: datetime, key: str = ""
-) -> Turn:
+) -> None:
     """The operator who holds the conversation says something; what comes again with the same `key`, because the reply to it
     was lost, is said once. Raises Refused for anybody else and empty text."""
     message_key = f"operator:{key}" if key else None
-    if message_key and (said := said_before(session, conversation.id, message_key)):
-        return said
+    if message_key and said_before(session, conversation.id, message_key):
+        return
     require_holder(conversation, staff)
     text = text.strip()
     if not text:
         raise Refused("empty_message")
     if len(text) > MESSAGE_LIMIT:
         raise Refused("long_message", limit=MESSAGE_LIMIT)
-    return record(session, conversation, "operator", text, now, message_key=message_key, staff=staff)
+    record(session, conversation, "operator", text, now, message_key=message_key, staff=staff)
 
 
 def citizen_types(session: Session, conversation: Conversation, now: datetime) -> None:

@@ -20,6 +20,7 @@ def rasa_environment() -> dict[str, str]:
         "RASA_CACHE_DIRECTORY": str(ROOT / "var" / "rasa-cache"),
         "CUDA_VISIBLE_DEVICES": "-1",
         "TF_CPP_MIN_LOG_LEVEL": "2",
+        "SANIC_KEEP_ALIVE_TIMEOUT": "86400",  # seconds; bot/client.py keeps connections for as long as Rasa's server does
         "SQLALCHEMY_SILENCE_UBER_WARNING": "1",  # Rasa's tables are for SQLAlchemy 1.4, and its lock file has that
     }
 

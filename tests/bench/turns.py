@@ -5,6 +5,7 @@ Rasa's own parts; its policy, tracker store, lock store, response generator and 
 answered and cases filed by custom actions, as Rasa's documentation has it.
 """
 
+import os
 import re
 import shutil
 import statistics
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import urllib3
 import yaml
 from twilio.request_validator import RequestValidator
 
@@ -53,6 +55,7 @@ def run() -> dict[str, Any]:
     rows: list[dict[str, Any]] = []
     try:
         with RunningLine(folder) as line, StockBot(folder, line) as stock:
+            until(lambda: rests(line.processes["worker"]), "the end of the worker's first jobs")
             for name, speak in (("ours", callers(line)), ("stock", stock.callers())):
                 for concurrent, calls in CALLS.items():
                     rows.append({"bot": name, "callers": concurrent, **measure(speak, concurrent, calls)})
@@ -64,6 +67,19 @@ def run() -> dict[str, Any]:
     p50 = next(row["p50_ms"] for row in rows if row["bot"] == "stock" and row["callers"] == 8)
     print(f"at 8 callers: our p95 {p95:.0f} ms, the stock bot's p50 {p50:.0f} ms ({'met' if p95 <= p50 else 'MISSED'})")
     return {"rows": rows, "goal": {"our_p95_ms": p95, "stock_p50_ms": p50, "met": p95 <= p50}}
+
+
+def rests(process: subprocess.Popen[bytes]) -> bool:
+    """Whether a process does nothing worth mentioning in the second that this takes."""
+    before = used(process)
+    time.sleep(1)
+    return used(process) - before < 0.05
+
+
+def used(process: subprocess.Popen[bytes]) -> float:
+    """The seconds of a processor that a process has had (proc_pid_stat(5): utime and stime, after the command's name)."""
+    fields = Path(f"/proc/{process.pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def measure(speak: Speak, concurrent: int, calls: int) -> dict[str, float]:
@@ -97,10 +113,15 @@ def measure(speak: Speak, concurrent: int, calls: int) -> dict[str, float]:
     return {"turns_per_s": len(latencies) / took, "p50_ms": marks[49], "p95_ms": marks[94], "turns": len(latencies)}
 
 
+def telephone() -> urllib3.PoolManager:
+    """What the callers of both bots speak through: it shares the processors with them, so it is to need little itself."""
+    return urllib3.PoolManager(maxsize=64, timeout=60, retries=False)
+
+
 def callers(line: RunningLine) -> Speak:
     """Callers of our line, through the signed webhooks."""
     validator = RequestValidator(SECRETS["TWILIO_AUTH_TOKEN"])
-    http = httpx.Client(timeout=60, limits=httpx.Limits(max_connections=64))
+    http = telephone()
     batch = f"{time.time_ns():x}"
 
     def begin(number: int) -> Callable[[str], None]:
@@ -109,9 +130,11 @@ def callers(line: RunningLine) -> Speak:
 
         def post(url: str, more: dict[str, str]) -> str:
             body = {**fields, **more}
-            response = http.post(url, data=body, headers={"X-Twilio-Signature": validator.compute_signature(url, body)})
-            response.raise_for_status()
-            return response.text
+            headers = {"X-Twilio-Signature": validator.compute_signature(url, body)}
+            response = http.request("POST", url, fields=body, encode_multipart=False, headers=headers)
+            if response.status != 200:
+                raise RuntimeError(f"status {response.status} from {url}")
+            return response.data.decode()
 
         document = post(f"{line.base_url}/ivr/voice", {})
 
@@ -161,15 +184,16 @@ class StockBot:
 
     def callers(self) -> Speak:
         """Callers of the stock bot, through its REST channel."""
-        http = httpx.Client(timeout=60, limits=httpx.Limits(max_connections=64))
+        http = telephone()
 
         def begin(number: int) -> Callable[[str], None]:
             started = httpx.post(self.environment["BACKEND_URL"] + "/api/v1/conversations", json={}, timeout=60).json()
 
             def say(text: str) -> None:
                 body = {"sender": started["id"], "message": text}
-                response = http.post(f"http://127.0.0.1:{self.port}/webhooks/rest/webhook", json=body)
-                response.raise_for_status()
+                response = http.request("POST", f"http://127.0.0.1:{self.port}/webhooks/rest/webhook", json=body)
+                if response.status != 200:
+                    raise RuntimeError(f"status {response.status} from the stock bot")
                 if not response.json():
                     raise RuntimeError(f"the stock bot said nothing to «{text}»")
 

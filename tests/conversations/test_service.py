@@ -1,9 +1,11 @@
 """Turns, handoff and who holds a conversation: on SQLite and PostgreSQL."""
 
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+from sqlalchemy.orm import Session
 
 from backend.conversations import service
 from backend.conversations.models import Conversation, Turn
@@ -182,11 +184,12 @@ def test_only_who_holds_a_conversation_speaks_hands_back_or_closes(
     first, second = staff(database, "operator1"), staff(database, "operator2")
     with database.write() as session:
         service.take(session, service.get_conversation(session, conversation), first, clock())
-    for forbidden in (
+    forbidden_acts: tuple[Callable[[Session, Conversation], None], ...] = (
         lambda session, held: service.operator_says(session, held, second, "您好", clock()),
         lambda session, held: service.hand_back(session, held, second, clock()),
         lambda session, held: service.close(session, held, clock(), second),
-    ):
+    )
+    for forbidden in forbidden_acts:
         with pytest.raises(Refused) as refusal, database.write() as session:
             forbidden(session, service.get_conversation(session, conversation))
         assert refusal.value.code == "already_taken"
