@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from backend.settings import ROOT
-from tests.bench import cases, consoles, documents, insight, nlu, phone, questions, routing, search, turns
+from tests.bench import cases, consoles, documents, insight, nlu, phone, questions, routing, search, turns, warning
 
 BENCHES: dict[str, Callable[[], dict[str, Any]]] = {
     "nlu": nlu.run,
@@ -26,6 +26,7 @@ BENCHES: dict[str, Callable[[], dict[str, Any]]] = {
     "cases": cases.run,
     "documents": documents.run,
     "insight": insight.run,
+    "warning": warning.run,
 }
 RESULTS = ROOT / "build" / "bench"
 
