@@ -1,79 +1,169 @@
-"""Hot issues: which cases tell of the same thing at the same place. Pure: vectors in, groups out.
+"""Hot issues: which cases tell of the same thing at the same place. Pure: texts and places in, groups out.
 
-A case is a vector of two parts: what it means (the vectors of knowledge search) and its words (hashed, weighted by how rare
-they are). A group is the sum of its cases' vectors. A new case joins the nearest group that is near enough and at a place
-that agrees, or opens one of its own; a nightly pass joins groups that have grown together.
+A case is a vector of its runs of two and three characters, hashed and weighted by how rare they are. A group is the sum of
+its cases' vectors. A new case joins the nearest group that is near enough and at a place that agrees, or opens one of its
+own.
+At night, groups that have grown together are joined and those that hold two matters are split. How this was chosen among
+words, meaning and other ways to group, docs/hot-issues.md tells; tests/bench/hot.py measures it.
 """
 
+import re
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import log, sqrt
+from math import log
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.cases.places import Place
+from backend.cases.places import Place, gazetteer
 from backend.insight.words import JOINT
+from backend.knowledge.masking import mask
 
 Floats = NDArray[np.float32]
+Spots = NDArray[np.int64]
 
-BUCKETS: Final = 1024
-"""Length of the part of words."""
 READ: Final = 200
 """Characters of a message that count: what it is about stands at its beginning."""
-MEANING: Final = 0.5
-"""Share of the meaning in the similarity, where there is a model."""
-NEAR: Final = {True: 0.53, False: 0.18}
-"""From which similarity a case joins a group: with meaning, without. The latter was chosen on letters to a city (pair
-precision 1.0 at recall 0.37); the former follows from it and from multilingual-e5-small's cosines (different .885, same
-.94): words as near as that are needed where the meaning says nothing, and fewer where it agrees. It is not measured yet."""
-GROWN_TOGETHER: Final = 0.12
-"""Two groups become one from a similarity that is so much higher."""
+LENGTH: Final = 1024
+"""Of a vector. Twice as many were no better."""
+COUNTED_IN: Final = 1 << 18
+"""Counters of the rarity of runs."""
+NEAR: Final = 0.12
+NEAR_A_CHARACTER: Final = 1.6
+"""From NEAR + NEAR_A_CHARACTER / (characters of the message) on a case joins a group: two short texts are alike by
+chance sooner. Chosen on the development half of tests/bench/hot.py, on whole letters, their openings and titles."""
+GROWN_TOGETHER: Final = 0.2
+"""Two groups become one from this similarity."""
 SAME_PLACE: Final = 0.05
 """So much more alike are a case and a group at the same estate or road."""
+CANDIDATES: Final = 40
+"""Groups whose places are looked at: those with the nearest words."""
+TOGETHER: Final = 256
+"""Groups that are compared with all others at once: what that takes of memory is bounded."""
+APART: Final = 0.15
+"""A group is split where its halves are less alike than this."""
+LEAST_APART: Final = 4
+"""Cases below which nobody can tell two matters from one."""
+TURNS: Final = 10
+NOT_SAID: Final = re.compile(r"\W+")
 
 
-def written(said: Iterable[str], seen_in: Mapping[str, int], of: int) -> Floats:
-    """The part of words of a message's terms (words.terms): each in a bucket of its own hash, weighted by how rare it is
-    among `of` cases (`seen_in`: in how many of them). Unit length, or all zero without a term."""
-    vector = np.zeros(BUCKETS, np.float32)
-    for term in said:
-        spot = zlib.crc32(term.encode())
-        weight = log((2 + of) / (1 + min(seen_in.get(term, 0), of)))
-        vector[spot % BUCKETS] += weight if spot & 0x10000 else -weight
-    return unit(vector)
+def runs(text: str) -> Spots:
+    """The runs of two and three characters of a message, each once, as numbers. Names of places don't count, as `likeness`
+    asks where it is, nor does what is personal."""
+    said = NOT_SAID.sub("", gazetteer().without(mask(text[:READ])))
+    found = {said[at : at + size] for size in (2, 3) for at in range(len(said) - size + 1)}
+    return np.array(sorted(zlib.crc32(run.encode()) for run in found), np.int64)
 
 
-def features(meaning: Floats | None, words: Floats) -> Floats:
-    """Both parts as one vector, whose product with another is their similarity, -1 to 1."""
-    if meaning is None:
-        return words
-    return np.concatenate([unit(meaning) * np.float32(sqrt(MEANING)), words * np.float32(sqrt(1 - MEANING))])
+class Rarity:
+    """In how many messages each run was."""
+
+    def __init__(self) -> None:
+        self.messages = 0
+        self._seen = np.zeros(COUNTED_IN, np.int32)
+
+    def add(self, said: Spots) -> None:
+        """Count a message."""
+        self.messages += 1
+        self._seen[np.unique(said % COUNTED_IN)] += 1
+
+    def vector(self, said: Spots) -> Floats:
+        """A message's runs, each at the place and with the sign of its number, weighted by how rare it is. Unit length; all
+        zero without a run."""
+        seen = np.minimum(self._seen[said % COUNTED_IN], self.messages)
+        weights = np.log((2 + self.messages) / (1 + seen)) * np.where(said >> 20 & 1, 1, -1)
+        return unit(np.bincount(said % LENGTH, weights, LENGTH).astype(np.float32))
 
 
 def unit(vector: Floats) -> Floats:
     """The same direction at length 1."""
     length = float(np.linalg.norm(vector))
-    return vector / np.float32(length) if length else vector
+    return np.asarray(vector / np.float32(length) if length else vector, np.float32)
+
+
+def near(characters: int) -> float:
+    """How alike a message of so many characters must be to a group to join it."""
+    return NEAR + NEAR_A_CHARACTER / max(1, min(characters, READ))
 
 
 @dataclass
 class Group:
-    """A group as it is compared: the sum of its cases' vectors, how many there are, and where they are."""
+    """What is known of a group beside its direction: how long the sum of its vectors is, how many they are, and where."""
 
-    total: Floats
+    length: float
     size: int = 1
     district: str = ""
     community: str = ""
 
-    def add(self, vector: Floats, place: Place) -> None:
-        """Take in a case."""
-        self.total = self.total + vector
-        self.size += 1
-        self.district = self.district or place.district
-        self.community = self.community or place.community
+
+class Groups:
+    """Groups by number, as a new case is compared with them."""
+
+    def __init__(self) -> None:
+        self.all: list[Group] = []
+        self._room = np.zeros((64, LENGTH), np.float32)
+
+    @property
+    def centres(self) -> Floats:
+        """A row of unit length for each."""
+        return self._room[: len(self.all)]
+
+    def total(self, number: int) -> Floats:
+        """The sum of a group's vectors."""
+        return self._room[number] * np.float32(self.all[number].length)
+
+    def put(self, total: Floats, size: int, place: Place, number: int = -1) -> int:
+        """A group, in place of the one with this number or as a new one; its number."""
+        if number < 0:
+            number = len(self.all)
+            if number == len(self._room):
+                self._room = np.concatenate([self._room, np.zeros_like(self._room)])
+            self.all.append(Group(0.0))
+        self.all[number] = Group(float(np.linalg.norm(total)), size, place.district, place.community)
+        self._room[number] = unit(total)
+        return number
+
+    def take(self, vector: Floats, place: Place, least: float) -> tuple[int, float]:
+        """The group that a case joins or opens, and how near it is (1: it opened it)."""
+        number, how = self.nearest(vector, place)
+        if number < 0 or how < least:
+            return self.put(vector, 1, place), 1.0
+        group = self.all[number]
+        where = Place(district=group.district or place.district, community=group.community or place.community)
+        return self.put(self.total(number) + vector, group.size + 1, where, number), how
+
+    def nearest(self, vector: Floats, place: Place) -> tuple[int, float]:
+        """The number of the nearest group and how near it is; -1 where none can be the same."""
+        if not self.all:
+            return -1, -2.0
+        return self._best(self.centres @ vector, place)
+
+    def grown_together(self, among: Sequence[int]) -> list[tuple[int, int]]:
+        """Pairs (stays, goes) of groups that are one by now, for each of `among` that has more than one case; the larger
+        stays, and each goes once."""
+        found: list[tuple[int, int]] = []
+        gone: set[int] = set()
+        asked = sorted((one for one in among if self.all[one].size > 1), key=lambda one: (self.all[one].size, -one))
+        for begin in range(0, len(asked), TOGETHER):
+            numbers = asked[begin : begin + TOGETHER]
+            for number, similarities in zip(numbers, self.centres[numbers] @ self.centres.T, strict=True):
+                group = self.all[number]
+                similarities[[number, *gone]] = -1
+                other, how = self._best(similarities, Place(district=group.district, community=group.community))
+                if number not in gone and how >= GROWN_TOGETHER and self.all[other].size > 1:
+                    goes, stays = sorted((number, other), key=lambda one: (self.all[one].size, -one))
+                    found.append((stays, goes))
+                    gone.add(goes)
+        return found
+
+    def _best(self, similarities: Floats, place: Place) -> tuple[int, float]:
+        """The best of the CANDIDATES with the nearest words, by their places too."""
+        first = np.argpartition(-similarities, min(CANDIDATES, len(self.all) - 1))[: CANDIDATES + 1]
+        best, number = max((likeness(float(similarities[one]), self.all[one], place), -int(one)) for one in first)
+        return -number, best
 
 
 def likeness(similarity: float, group: Group, place: Place) -> float:
@@ -86,38 +176,24 @@ def likeness(similarity: float, group: Group, place: Place) -> float:
     return similarity
 
 
-def nearest(vector: Floats, place: Place, centres: Floats, groups: Sequence[Group], but: int = -1) -> tuple[int, float]:
-    """The number of the nearest group and how near it is; -1 without any. `centres`: a row of unit length for each of the
-    groups. `but`: one that is not asked."""
-    if not groups:
-        return -1, -2.0
-    similarities = centres @ vector
-    first = np.argpartition(-similarities, min(CANDIDATES, len(groups) - 1))[: CANDIDATES + 1]
-    found = [(likeness(float(similarities[one]), groups[one], place), -int(one)) for one in first if one != but]
-    if not found:
-        return -1, -2.0
-    best, number = max(found)
-    return -number, best
-
-
-CANDIDATES: Final = 40
-"""Groups whose places are looked at: those with the nearest words."""
-
-
-def grown_together(centres: Floats, groups: Sequence[Group], near: float) -> list[tuple[int, int]]:
-    """Pairs (stays, goes) of groups that are one by now; the larger stays, and each goes once."""
-    found: list[tuple[int, int]] = []
-    gone: set[int] = set()
-    for number in sorted(range(len(groups)), key=lambda one: (groups[one].size, -one)):
-        group = groups[number]
-        if number in gone or group.size < 2:
-            continue
-        place = Place(district=group.district, community=group.community)
-        other, how = nearest(centres[number], place, centres, groups, but=number)
-        if other >= 0 and other not in gone and how >= near + GROWN_TOGETHER and groups[other].size >= group.size:
-            found.append((other, number))
-            gone.add(number)
-    return found
+def apart(vectors: Floats) -> NDArray[np.bool_]:
+    """Which cases of a group are of another matter than the rest: the smaller of its two halves (spherical 2-means, begun
+    with the two cases that are most apart), where their centres are not APART alike; none otherwise."""
+    none = np.zeros(len(vectors), np.bool_)
+    if len(vectors) < LEAST_APART:
+        return none
+    one = int((vectors @ vectors.sum(axis=0)).argmin())
+    other = int((vectors @ vectors[one]).argmin())
+    centres = vectors[[one, other]]
+    side = none
+    for _ in range(TURNS):
+        before, side = side, vectors @ centres[1] > vectors @ centres[0]
+        if (side == before).all() or side.all() or not side.any():
+            break
+        centres = np.stack([unit(vectors[~side].sum(axis=0)), unit(vectors[side].sum(axis=0))])
+    if side.all() or not side.any() or float(centres[0] @ centres[1]) >= APART:
+        return none
+    return side if side.sum() * 2 <= len(side) else ~side
 
 
 def name_of(said: Mapping[str, int], seen_in: Mapping[str, int], of: int, place: str) -> str:

@@ -1,9 +1,10 @@
 """Hot issues of the record: new cases are grouped every minute, groups are mended at night, and read for any slice."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from threading import Lock
 from typing import Any, Final
 
 import numpy as np
@@ -16,11 +17,10 @@ from backend.clock import Clock, local
 from backend.database import Database
 from backend.insight import figures, hot
 from backend.insight.figures import Slice, conditions, midnight
-from backend.insight.hot import Floats, Group
+from backend.insight.hot import Floats, Groups
 from backend.insight.models import CaseFact, HotGroup, HotMember, Mark, WordCell
 from backend.insight.rollups import SETTLES_IN, locked_mark
 from backend.insight.words import ALL, terms
-from backend.knowledge.embedding import Embedder, EmbeddingFailed
 from backend.knowledge.masking import mask
 
 ALIVE: Final = timedelta(days=90)
@@ -31,6 +31,8 @@ AT_ONCE: Final = 200
 LEAST: Final = 2
 """Cases that make a group worth showing."""
 TERMS_KEPT: Final = 80
+RARE_AMONG: Final = 3000
+"""The newest cases, which say how rare a run of characters is."""
 NIGHT: Final = 3
 """The hour, China's time, from which groups are mended."""
 SAMPLE: Final = 8
@@ -47,58 +49,87 @@ class Told:
 
 
 class Index:
-    """The groups that are alive, as new cases are compared with them; made anew for each batch, so that every worker sees
-    what the others have done."""
+    """The groups that are alive, as new cases are compared with them, and how rare the runs of characters are. Each worker
+    keeps one: what others have done since is read before each batch, and everything after a night's mending."""
 
-    def __init__(self, session: Session, model: str, now: datetime, seen_in: Mapping[str, int], of: int) -> None:
-        lone = (HotGroup.size == 1) & (HotGroup.last_at >= now - ALONE)
-        alive = select(HotGroup).where(
-            HotGroup.merged_into_id.is_(None),
-            HotGroup.model == model,
-            or_(lone, (HotGroup.size > 1) & (HotGroup.last_at >= now - ALIVE)),
-        )
-        self.session, self.model = session, model
-        self.rows = list(session.scalars(alive.order_by(HotGroup.id)))
-        self.groups = [
-            Group(np.frombuffer(one.total, np.float32), one.size, one.district, one.community) for one in self.rows
-        ]
-        self.centres = np.array([hot.unit(one.total) for one in self.groups], np.float32)
-        self.seen_in, self.of = seen_in, of
+    def __init__(self) -> None:
+        self.lock = Lock()
+        self.forget()
 
-    def take(self, told: Told, vector: Floats) -> HotGroup:
-        """Let a case join the nearest group, or open one."""
-        number, how = hot.nearest(vector, told.place, self.centres, self.groups)
-        if number < 0 or how < hot.NEAR[bool(self.model)]:
-            number, how = self.open(told, vector), 1.0
+    def forget(self) -> None:
+        """Read everything at the next batch."""
+        self.groups, self.rarity = Groups(), hot.Rarity()
+        self.ids: list[int] = []
+        self._number: dict[int, int] = {}
+        self._read: datetime | None = None
+        self._case_id = 0
+
+    def catch_up(self, session: Session, now: datetime) -> None:
+        """Read what has changed."""
+        grouped, mended = session.get(Mark, "hot"), session.get(Mark, "hot_mended")
+        last = grouped.value if grouped else 0
+        changed = [HotGroup.merged_into_id.is_(None), HotGroup.last_at >= now - ALIVE]
+        if self._read is None or (mended and mended.at and mended.at > self._read):
+            self.forget()
+            for what in session.scalars(
+                select(Case.what).where(Case.id <= last).order_by(Case.id.desc()).limit(RARE_AMONG)
+            ):
+                self.rarity.add(hot.runs(what))
+            changed.append(or_(HotGroup.size > 1, HotGroup.last_at >= now - ALONE))
+            self._read = now
+        elif self._case_id < last:
+            newer = select(HotMember.group_id).where(HotMember.case_id > self._case_id)
+            changed.append(HotGroup.id.in_(newer))
         else:
-            self.groups[number].add(vector, told.place)
-            self.centres[number] = hot.unit(self.groups[number].total)
-        row, group = self.rows[number], self.groups[number]
-        row.size, row.total = group.size, group.total.astype(np.float32).tobytes()
+            return
+        columns = HotGroup.id, HotGroup.total, HotGroup.size, HotGroup.district, HotGroup.community
+        for group_id, total, size, district, community in session.execute(select(*columns).where(*changed)):
+            place = Place(district=district, community=community)
+            number = self.groups.put(unpacked(total), size, place, self._number.get(group_id, -1))
+            self.know(group_id, number)
+        self._case_id = last
+
+    def know(self, group_id: int, number: int) -> None:
+        """Which group of the database one of `groups` is."""
+        if number == len(self.ids):
+            self.ids.append(group_id)
+        self._number[group_id] = number
+
+    def take(self, session: Session, told: Told) -> HotGroup:
+        """Let a case join the nearest group, or open one."""
+        said = hot.runs(told.text)
+        number, how = self.groups.take(self.rarity.vector(said), told.place, hot.near(len(told.text)))
+        self.rarity.add(said)
+        group = self.groups.all[number]
+        if number < len(self.ids):
+            row = session.get_one(HotGroup, self.ids[number])
+        else:
+            row = HotGroup(name="", words={}, first_at=told.filed_at, last_at=told.filed_at)
+            session.add(row)
+        row.size, row.total = group.size, packed(self.groups.total(number))
         row.district, row.community = group.district, group.community
         row.first_at, row.last_at = min(row.first_at, told.filed_at), max(row.last_at, told.filed_at)
         row.words = dict((Counter(row.words) + Counter(terms(told.text, places=False))).most_common(TERMS_KEPT))
-        row.name = self.name(row)
-        self.session.add(HotMember(case_id=told.case_id, group_id=row.id, likeness=how))
+        session.flush()
+        self.know(row.id, number)
+        session.add(HotMember(case_id=told.case_id, group_id=row.id, likeness=how))
+        self._case_id = told.case_id
         return row
 
-    def open(self, told: Told, vector: Floats) -> int:
-        """A new group without a case; its number."""
-        row = HotGroup(
-            name="", size=0, model=self.model, total=b"", words={}, district="", community="",
-            first_at=told.filed_at, last_at=told.filed_at,
-        )  # fmt: skip
-        self.session.add(row)
-        self.session.flush()
-        self.rows.append(row)
-        group = Group(vector, 1, told.place.district, told.place.community)
-        self.groups.append(group)
-        self.centres = np.vstack([self.centres.reshape(-1, len(vector)), vector[None, :]])
-        return len(self.rows) - 1
 
-    def name(self, row: HotGroup) -> str:
-        """What a group is called: by its own words, its estate or district before them."""
-        return hot.name_of(row.words, self.seen_in, self.of, row.community or row.district)[:80]
+def packed(total: Floats) -> bytes:
+    """A vector as it is kept."""
+    return total.astype(np.float16).tobytes()
+
+
+def unpacked(total: bytes) -> Floats:
+    """A vector that was kept."""
+    return np.frombuffer(total, np.float16).astype(np.float32)
+
+
+def name_of(row: HotGroup, seen_in: Mapping[str, int], of: int) -> str:
+    """What a group is called: by its own words, its estate or district before them."""
+    return hot.name_of(row.words, seen_in, of, row.community or row.district)[:80]
 
 
 def usual_words(session: Session, now: datetime) -> tuple[Counter[str], int]:
@@ -113,32 +144,33 @@ def usual_words(session: Session, now: datetime) -> tuple[Counter[str], int]:
     return seen, cases
 
 
-def group_cases(database: Database, embedder: Embedder | None, clock: Clock) -> None:
+def group_cases(database: Database, index: Index, clock: Clock) -> None:
     """Group the cases that have come since the last time: what the clock does every minute."""
-    while group_some(database, embedder, clock()):
+    while group_some(database, index, clock()):
         pass
 
 
-def group_some(database: Database, embedder: Embedder | None, now: datetime) -> bool:
-    """AT_ONCE cases at most; whether there are more. The model is asked before anything is locked."""
-    with database.read() as session:
-        mark = session.get(Mark, "hot")
-        told = new_cases(session, mark.value if mark else 0, now)
-        seen_in, of = usual_words(session, now) if told else (Counter[str](), 0)
-    if not told:
-        return False
-    try:
-        vectors = vectors_of(embedder, told, seen_in, of)
-    except EmbeddingFailed:
-        return False  # the cases wait for the model
-    with database.write() as session:
-        mark = locked_mark(session, "hot")
-        index = Index(session, embedder.name if embedder else "", now, seen_in, of)
-        for one, vector in zip(told, vectors, strict=True):
-            if one.case_id > mark.value:
-                index.take(one, vector)
-        mark.value, mark.at = max([mark.value, *(one.case_id for one in told)]), now
-    return len(told) == AT_ONCE
+def group_some(database: Database, index: Index, now: datetime) -> bool:
+    """AT_ONCE cases at most; whether there are more. Nobody waits while the index is read for the first time."""
+    with index.lock:
+        with database.read() as session:
+            mark = session.get(Mark, "hot")
+            if not new_cases(session, mark.value if mark else 0, now):
+                return False
+            index.catch_up(session, now)
+            usual = usual_words(session, now)
+        try:
+            with database.write() as session:
+                mark = locked_mark(session, "hot")
+                index.catch_up(session, now)
+                told = new_cases(session, mark.value, now)
+                for row in {index.take(session, one) for one in told}:
+                    row.name = name_of(row, *usual)
+                mark.value, mark.at = max([mark.value, *(one.case_id for one in told)]), now
+        except Exception:
+            index.forget()  # it knows of cases that the database doesn't
+            raise
+        return len(told) == AT_ONCE
 
 
 def new_cases(session: Session, after: int, now: datetime) -> list[Told]:
@@ -157,33 +189,25 @@ def told_by(case: Case) -> Told:
     return Told(case.id, case.what, gazetteer().find(f"{case.place} {case.what}"), case.filed_at)
 
 
-def vectors_of(embedder: Embedder | None, told: Sequence[Told], seen_in: Mapping[str, int], of: int) -> list[Floats]:
-    """The vectors of cases. Raises EmbeddingFailed."""
-    meanings: Sequence[Floats | None] = [None] * len(told)
-    if embedder is not None:
-        meanings = list(embedder.questions([one.text[: hot.READ] for one in told]))
-    words = [hot.written(terms(one.text[: hot.READ], places=False), seen_in, of) for one in told]
-    return [hot.features(meaning, said) for meaning, said in zip(meanings, words, strict=True)]
-
-
 # --- the night ------------------------------------------------------------------------------------------------------
 
 
-def mend(database: Database, clock: Clock) -> None:
+def mend(database: Database, index: Index, clock: Clock) -> None:
     """Once a night, join the groups that have grown together; ids of what stays are kept, and what goes says where to."""
     now = clock()
-    with database.write() as session:
+    with index.lock, database.write() as session:
         mark = locked_mark(session, "hot_mended")
         if local(now).hour < NIGHT or (mark.at and local(mark.at).date() == local(now).date()):
             return
-        mark.at = now
         locked_mark(session, "hot")
-        models = session.scalars(select(HotGroup.model).distinct()).all()
-        for model in models:
-            index = Index(session, model, now, *usual_words(session, now))
-            for stays, goes in hot.grown_together(index.centres, index.groups, hot.NEAR[bool(model)]):
-                join(session, index.rows[stays], index.rows[goes])
-                index.rows[stays].name = index.name(index.rows[stays])
+        index.forget()
+        index.catch_up(session, now)
+        usual = usual_words(session, now)
+        for stays, goes in index.groups.grown_together(range(len(index.ids))):
+            larger = session.get_one(HotGroup, index.ids[stays])
+            join(session, larger, session.get_one(HotGroup, index.ids[goes]))
+            larger.name = name_of(larger, *usual)
+        mark.at = now
 
 
 def join(session: Session, stays: HotGroup, goes: HotGroup) -> None:
@@ -192,7 +216,7 @@ def join(session: Session, stays: HotGroup, goes: HotGroup) -> None:
     session.execute(update(HotGroup).where(HotGroup.merged_into_id == goes.id).values(merged_into_id=stays.id))
     goes.merged_into_id = stays.id
     stays.size += goes.size
-    stays.total = (np.frombuffer(stays.total, np.float32) + np.frombuffer(goes.total, np.float32)).tobytes()
+    stays.total = packed(unpacked(stays.total) + unpacked(goes.total))
     stays.words = dict((Counter(stays.words) + Counter(goes.words)).most_common(TERMS_KEPT))
     stays.community = stays.community or goes.community
     stays.district = stays.district or goes.district

@@ -124,8 +124,7 @@ class HotGroup(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     name: Mapped[str] = mapped_column(String(80))
     size: Mapped[int]
-    model: Mapped[str] = mapped_column(String(60))  # of the vectors' part of meaning; empty: none
-    total: Mapped[bytes] = mapped_column(LargeBinary)  # float32, the sum of its cases' vectors
+    total: Mapped[bytes] = mapped_column(LargeBinary)  # float16, the sum of its cases' vectors
     words: Mapped[dict[str, int]] = mapped_column(JSON)  # in how many of its cases each term is
     district: Mapped[str] = mapped_column(String(40))
     community: Mapped[str] = mapped_column(String(60))

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from backend.settings import ROOT
-from tests.bench import cases, consoles, documents, insight, nlu, phone, questions, routing, search, turns, warning
+from tests.bench import cases, consoles, documents, hot, insight, nlu, phone, questions, routing, search, turns, warning
 
 BENCHES: dict[str, Callable[[], dict[str, Any]]] = {
     "nlu": nlu.run,
@@ -27,6 +27,7 @@ BENCHES: dict[str, Callable[[], dict[str, Any]]] = {
     "documents": documents.run,
     "insight": insight.run,
     "warning": warning.run,
+    "hot": hot.run,
 }
 RESULTS = ROOT / "build" / "bench"
 

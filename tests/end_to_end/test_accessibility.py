@@ -123,7 +123,7 @@ def furnish(app: Flask) -> dict[str, Any]:
         for question in ("明湖里可以钓鱼吗", "明湖里能钓鱼吗"):
             log_gap(session, waiting.id, question, "unknown", now)
         notice = Announcement(kind="outage", occasion="always", text_zh="停水", text_en="No water", categories=[])
-        issue = HotGroup(name="路灯 和平路", size=2, model="", total=b"", words={"路灯": 2}, district="", community="")
+        issue = HotGroup(name="路灯 和平路", size=2, total=b"", words={"路灯": 2}, district="", community="")
         issue.first_at = issue.last_at = now
         session.add_all((notice, issue))
         session.flush()

@@ -12,7 +12,7 @@ from backend.database import Database
 from backend.insight import issues
 from backend.insight.figures import Slice, today
 from backend.insight.hot import name_of
-from backend.insight.issues import group_cases, mend, top
+from backend.insight.issues import Index, group_cases, mend, top
 from backend.insight.models import CaseFact, HotGroup, HotMember
 from backend.insight.rollups import keep_in_step
 from backend.insight.sample_year import fill
@@ -21,7 +21,7 @@ from tests.conftest import StandingClock
 from tests.console.test_gap_pages import log_in
 
 LIFT = (
-    "阳光花园的电梯又停运了，老人上不了楼，电话13812345678",
+    "阳光花园的电梯停运三天了，老人上不了楼，电话13812345678",
     "阳光花园电梯停运三天，老人没法上楼",
     "电梯停运没人修，阳光花园的老人上楼困难，我叫王大明",
 )
@@ -57,7 +57,7 @@ def test_the_same_thing_at_the_same_place_is_one_issue_and_elsewhere_another(
     ids = tell(record, clock, [*LIFT, LIFT_ELSEWHERE, NOISE])
     keep_in_step(record, clock)
     clock.advance(minutes=11)
-    group_cases(record, None, clock)
+    group_cases(record, Index(), clock)
     first, second, third, elsewhere, noise = groups(record, ids)
     assert first == second == third
     assert len({first, elsewhere, noise}) == 3
@@ -70,7 +70,7 @@ def test_the_same_thing_at_the_same_place_is_one_issue_and_elsewhere_another(
         found = top(session, wanted)
         assert found.cases == session.scalar(select(func.count()).select_from(CaseFact))
         assert sum(one.cases for one in found.issues) + found.others == found.cases
-    group_cases(record, None, clock)
+    group_cases(record, Index(), clock)
     assert groups(record, ids) == [first, second, third, elsewhere, noise]
 
 
@@ -78,7 +78,7 @@ def test_groups_that_have_grown_together_are_one_in_the_morning(record: Database
     ids = tell(record, clock, [*LIFT, *LIFT])
     keep_in_step(record, clock)
     clock.advance(minutes=11)
-    group_cases(record, None, clock)
+    group_cases(record, Index(), clock)
     kept = groups(record, ids)[0]
     with record.write() as session:  # as if half of them had come in two groups
         whole = session.get_one(HotGroup, kept)
@@ -92,7 +92,7 @@ def test_groups_that_have_grown_together_are_one_in_the_morning(record: Database
             session.get_one(HotMember, number).group_id = half.id
         gone = half.id
     clock.advance(days=1)
-    mend(record, clock)
+    mend(record, Index(), clock)
     assert set(groups(record, ids)) == {kept}
     with record.read() as session:
         found = issues.detail(session, gone)
@@ -112,7 +112,7 @@ def test_the_pages_show_an_issue_without_what_is_personal(
     ids = tell(parts.database, clock, LIFT)
     keep_in_step(parts.database, clock)
     clock.advance(minutes=11)
-    group_cases(parts.database, None, clock)
+    group_cases(parts.database, Index(), clock)
     analyst = log_in(web, "analyst1")
     assert 'data-testid="issue"' in analyst.get("/console/insight/issues").text
     page = analyst.get(f"/console/insight/issues/{groups(parts.database, ids)[0]}").text
