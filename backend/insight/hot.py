@@ -113,7 +113,7 @@ class Groups:
 
     def total(self, number: int) -> Floats:
         """The sum of a group's vectors."""
-        return self._room[number] * np.float32(self.all[number].length)
+        return np.asarray(self._room[number] * np.float32(self.all[number].length), np.float32)
 
     def put(self, total: Floats, size: int, place: Place, number: int = -1) -> int:
         """A group, in place of the one with this number or as a new one; its number."""

@@ -31,6 +31,8 @@ AT_ONCE: Final = 200
 LEAST: Final = 2
 """Cases that make a group worth showing."""
 TERMS_KEPT: Final = 80
+LOOKED_THROUGH: Final = 500
+"""Cases of a group, the newest, that are looked through for another matter."""
 RARE_AMONG: Final = 3000
 """The newest cases, which say how rare a run of characters is."""
 NIGHT: Final = 3
@@ -84,10 +86,12 @@ class Index:
             return
         columns = HotGroup.id, HotGroup.total, HotGroup.size, HotGroup.district, HotGroup.community
         for group_id, total, size, district, community in session.execute(select(*columns).where(*changed)):
-            place = Place(district=district, community=community)
-            number = self.groups.put(unpacked(total), size, place, self._number.get(group_id, -1))
-            self.know(group_id, number)
+            self.put(group_id, unpacked(total), size, Place(district=district, community=community))
         self._case_id = last
+
+    def put(self, group_id: int, total: Floats, size: int, place: Place) -> None:
+        """A group as it is now."""
+        self.know(group_id, self.groups.put(total, size, place, self._number.get(group_id, -1)))
 
     def know(self, group_id: int, number: int) -> None:
         """Which group of the database one of `groups` is."""
@@ -193,7 +197,8 @@ def told_by(case: Case) -> Told:
 
 
 def mend(database: Database, index: Index, clock: Clock) -> None:
-    """Once a night, join the groups that have grown together; ids of what stays are kept, and what goes says where to."""
+    """Once a night, split the groups that hold two matters and join those that have grown together. The id stays with the
+    greater part; what has become part of another says of which."""
     now = clock()
     with index.lock, database.write() as session:
         mark = locked_mark(session, "hot_mended")
@@ -203,11 +208,50 @@ def mend(database: Database, index: Index, clock: Clock) -> None:
         index.forget()
         index.catch_up(session, now)
         usual = usual_words(session, now)
+        grown = HotGroup.merged_into_id.is_(None), HotGroup.last_at >= (mark.at or now - ALIVE)
+        for group in session.scalars(select(HotGroup).where(*grown, HotGroup.size >= hot.LEAST_APART)).all():
+            if (other := split(session, index, group)) is not None:
+                group.name, other.name = name_of(group, *usual), name_of(other, *usual)
         for stays, goes in index.groups.grown_together(range(len(index.ids))):
             larger = session.get_one(HotGroup, index.ids[stays])
             join(session, larger, session.get_one(HotGroup, index.ids[goes]))
             larger.name = name_of(larger, *usual)
         mark.at = now
+        index.forget()
+
+
+def split(session: Session, index: Index, group: HotGroup) -> HotGroup | None:
+    """Make those of the newest cases of a group that are of another matter a group of their own; None: they aren't."""
+    members = select(Case).join(HotMember, HotMember.case_id == Case.id).where(HotMember.group_id == group.id)
+    cases = session.scalars(members.order_by(Case.id.desc()).limit(LOOKED_THROUGH)).all()
+    vectors = np.stack([index.rarity.vector(hot.runs(case.what)) for case in cases])
+    away = hot.apart(vectors)
+    if not away.any():
+        return None
+    told = [told_by(case) for case, goes in zip(cases, away, strict=True) if goes]
+    said = Counter(term for one in told for term in terms(one.text, places=False))
+    gone = vectors[away].sum(axis=0)
+    other = HotGroup(
+        name="",
+        size=len(told),
+        total=packed(gone),
+        words=dict(said.most_common(TERMS_KEPT)),
+        district=next((one.place.district for one in told if one.place.district), ""),
+        community=next((one.place.community for one in told if one.place.community), ""),
+        first_at=min(one.filed_at for one in told),
+        last_at=max(one.filed_at for one in told),
+    )
+    session.add(other)
+    session.flush()
+    ids = [one.case_id for one in told]
+    session.execute(update(HotMember).where(HotMember.case_id.in_(ids)).values(group_id=other.id))
+    group.size -= len(told)
+    group.total = packed(unpacked(group.total) - gone)
+    group.words = dict(Counter(group.words) - said)
+    for one in (group, other):
+        place = Place(district=one.district, community=one.community)
+        index.put(one.id, unpacked(one.total), one.size, place)
+    return other
 
 
 def join(session: Session, stays: HotGroup, goes: HotGroup) -> None:

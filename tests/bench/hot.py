@@ -122,12 +122,19 @@ def ours(messages: Sequence[Message], _vectors: Any, _setting: float) -> Labels:
 def mended(labels: list[int], vectors: Sequence[hot.Floats]) -> Labels:
     """What the night makes of groups."""
     groups = hot.Groups()
+    labels = list(labels)
+    for label in [one for one, size in Counter(labels).items() if size >= hot.LEAST_APART]:
+        members = [at for at, one in enumerate(labels) if one == label]
+        away = hot.apart(np.stack([vectors[at] for at in members]))
+        for at, goes in zip(members, away, strict=True):
+            labels[at] = -1 - label if goes else label
     for label in dict.fromkeys(labels):
         groups.put(
             np.sum([vectors[at] for at, one in enumerate(labels) if one == label], axis=0), labels.count(label), Place()
         )
     into = {goes: stays for stays, goes in groups.grown_together(range(len(groups.all)))}
-    return [into.get(label, label) for label in labels]
+    numbers = {label: number for number, label in enumerate(dict.fromkeys(labels))}
+    return [into.get(numbers[label], numbers[label]) for label in labels]
 
 
 def tfidf(messages: Sequence[Message]) -> Any:

@@ -5,12 +5,15 @@ from datetime import timedelta
 
 import httpx
 import pytest
-from sqlalchemy import func, select
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import delete, func, select
+from sqlalchemy.orm import Session
 
 from backend.cases.models import Case
 from backend.database import Database
 from backend.insight import issues
-from backend.insight.figures import Slice, today
+from backend.insight.figures import Slice, midnight, today
 from backend.insight.hot import name_of
 from backend.insight.issues import Index, group_cases, mend, top
 from backend.insight.models import CaseFact, HotGroup, HotMember
@@ -26,6 +29,11 @@ LIFT = (
     "电梯停运没人修，阳光花园的老人上楼困难，我叫王大明",
 )
 LIFT_ELSEWHERE = "文昌花园电梯停运三天，老人没法上楼"
+NOISES = (
+    "阳光花园旁边工地半夜施工噪声很大睡不着",
+    "阳光花园旁边的工地半夜施工，噪声很大，老人睡不着",
+    "工地半夜施工噪声很大，阳光花园的人睡不着觉",
+)
 NOISE = "望月社区工地半夜施工噪声很大睡不着"
 
 
@@ -41,7 +49,12 @@ def tell(database: Database, clock: StandingClock, texts: Sequence[str]) -> list
 def groups(database: Database, ids: Sequence[int]) -> list[int]:
     """The groups of these cases."""
     with database.read() as session:
-        return [session.get_one(HotMember, number).group_id for number in ids]
+        return groups_of(session, ids)
+
+
+def groups_of(session: Session, ids: Sequence[int]) -> list[int]:
+    """The groups of these cases."""
+    return [session.get_one(HotMember, number).group_id for number in ids]
 
 
 @pytest.fixture
@@ -98,6 +111,68 @@ def test_groups_that_have_grown_together_are_one_in_the_morning(record: Database
         found = issues.detail(session, gone)
         assert found is not None
         assert found.group.id == kept
+
+
+def test_two_matters_in_one_group_are_two_issues_in_the_morning(record: Database, clock: StandingClock) -> None:
+    ids = tell(record, clock, [*LIFT, *NOISES])
+    keep_in_step(record, clock)
+    clock.advance(minutes=11)
+    group_cases(record, Index(), clock)
+    with record.write() as session:  # as if what is apart had come into one group
+        kept, *others = [session.get_one(HotGroup, one) for one in dict.fromkeys(groups_of(session, ids))]
+        for other in others:
+            issues.join(session, kept, other)
+        kept_id = kept.id
+    clock.advance(days=1)
+    mend(record, Index(), clock)
+    found = groups(record, ids)
+    assert kept_id in found
+    assert [len(set(found[:3])), len(set(found[3:])), len(set(found))] == [1, 1, 2]
+    with record.read() as session:
+        for number in set(found):
+            group = session.get_one(HotGroup, number)
+            assert (group.size, group.name != "") == (found.count(number), True)
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 12), st.integers(0, 39)), max_size=30),
+    st.integers(0, 39),
+    st.integers(0, 39),
+    st.integers(1, 6),
+)
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_the_largest_issues_and_all_others_add_up_to_the_cases_of_any_period(
+    record: Database, clock: StandingClock, grouped: list[tuple[int, int]], one_end: int, other_end: int, limit: int
+) -> None:
+    keep_in_step(record, clock)
+    first, last = sorted((one_end, other_end))
+    with record.engine.connect() as connection, connection.begin() as whole:
+        session = Session(connection)
+        for table in (HotMember, HotGroup):
+            session.execute(delete(table))
+        day = today(session.scalars(select(func.min(CaseFact.filed_at))).one())
+        names = sorted({group for group, _ in grouped})
+        for number in names:
+            group = HotGroup(id=number + 1, name=str(number), size=1, total=b"", words={}, district="", community="")
+            group.first_at = group.last_at = midnight(day)
+            session.add(group)
+        session.flush()
+        cases = list(session.scalars(select(CaseFact.case_id).order_by(CaseFact.case_id)))
+        members = {cases[at]: number for number, at in grouped}
+        for case_id, number in members.items():
+            session.add(HotMember(case_id=case_id, group_id=number + 1, likeness=1.0))
+        session.flush()
+        wanted = Slice(day + timedelta(days=first), day + timedelta(days=last + 1))
+        within = CaseFact.filed_at >= midnight(wanted.since), CaseFact.filed_at < midnight(wanted.until)
+        filed = set(session.scalars(select(CaseFact.case_id).where(*within)))
+        found = top(session, wanted, limit)
+        assert found.cases == len(filed & members.keys())
+        assert sum(one.cases for one in found.issues) + found.others == found.cases
+        for one in found.issues:
+            assert one.cases == sum(members[case] == one.id - 1 for case in filed & members.keys())
+            assert one.share == one.cases / found.cases
+        assert len(found.issues) <= limit
+        whole.rollback()
 
 
 def test_a_name_says_what_most_cases_of_a_group_say_and_few_others_do() -> None:
