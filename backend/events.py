@@ -23,6 +23,7 @@ from http.cookies import SimpleCookie
 from typing import Any
 from urllib.parse import parse_qs
 
+import httpx
 from flask import Flask
 from flask_login import current_user
 
@@ -45,6 +46,8 @@ was committed after it (PostgreSQL)."""
 GAP = 2.0
 """Seconds between two tellings of the queue or the floor to one console: those change for everybody at once, and are not
 asked for more often than polling would."""
+ANSWERS_WITHIN = 2.0
+"""Seconds in which the web process answers, if consoles are to be expected to get through to it."""
 BEAT_EVERY = 10.0
 """Seconds after which a stream that had nothing to say gives a beat. The console answers it, which shows that it lives."""
 SHARED = frozenset({"queue", "floor"})
@@ -106,21 +109,32 @@ class Streams:
 
     def __init__(self, parts: Parts) -> None:
         self.parts = parts
+        self.web = httpx.Client(timeout=ANSWERS_WITHIN, trust_env=False)
         self.open: set[Stream] = set()
         self.seen: deque[tuple[float, int]] = deque()  # when a change was seen, and its number
         self.settled = -1  # every change up to this number was seen at least LATE seconds ago; -1: nothing read yet
 
     async def deal(self) -> None:
         """Once a second, do what is due between those who wait and those who are ready, for ever. Nobody is taken to be lost
-        before their console has had the time to find this process again."""
+        before their console has had the time to find the line again, after this process or the web process was away."""
         began = time.monotonic()
         while True:
+            if not await asyncio.to_thread(self.web_answers):
+                began = time.monotonic()
             release = time.monotonic() - began > LOST_AFTER.total_seconds()
             try:
                 await asyncio.to_thread(deal, self.parts.database, self.parts.clock, self.parts.telephone, release)
             except Exception:  # whatever it is, the next second may go better
                 log.exception("who waits can't be offered")
             await asyncio.sleep(DEAL_EVERY)
+
+    def web_answers(self) -> bool:
+        """Whether the web process is there: while it isn't, no console can give a sign of life."""
+        try:
+            self.web.get(f"{self.parts.settings.web_address}/console/static/icon.svg")
+        except httpx.HTTPError:
+            return False
+        return True
 
     async def feed(self) -> None:
         """Read what has changed and tell it, for ever; the record may be out of reach for a while."""

@@ -41,6 +41,10 @@ class Settings(BaseSettings):
         8003, description="the streams that keep consoles up to date; behind a proxy /console/events"
     )
     bot_url: str = Field("", description="where Rasa is, when not on this machine; empty: loopback and BOT_PORT")
+    web_url: str = Field(
+        "",
+        description="where the web process is for the events process, when not on this machine; empty: loopback and PORT",
+    )
     database_url: str = Field(
         f"sqlite:///{ROOT / 'var' / 'line.sqlite3'}", description="SQLite (one machine) or postgresql+psycopg://"
     )
@@ -160,6 +164,11 @@ class Settings(BaseSettings):
     def rasa_url(self) -> str:
         """Base URL of Rasa's HTTP server."""
         return self.bot_url or f"http://127.0.0.1:{self.bot_port}"
+
+    @property
+    def web_address(self) -> str:
+        """Base URL of the web process, as other processes of the line reach it."""
+        return self.web_url or f"http://127.0.0.1:{self.port}"
 
     @property
     def second_factor_secret(self) -> str:

@@ -191,3 +191,29 @@ def test_only_the_pages_of_this_line_may_read_a_stream_from_another_port(app: Fl
             await browser.leave()
 
     together(app, play)
+
+
+def test_nobody_is_taken_to_be_lost_while_the_web_process_is_away(
+    parts: Parts, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    streams, told, seconds = Streams(parts), list[bool](), 0.0
+    there = httpx.MockTransport(lambda _: httpx.Response(200))
+    away = httpx.MockTransport(lambda request: (_ for _ in ()).throw(httpx.ConnectError("refused", request=request)))
+
+    class Over(Exception):
+        """The test has seen enough."""
+
+    async def pass_a_second(_: float) -> None:
+        nonlocal seconds
+        seconds += 1
+        streams.web = httpx.Client(transport=away if 40 <= seconds < 80 else there)
+        if seconds == 110:
+            raise Over
+
+    streams.web = httpx.Client(transport=there)
+    monkeypatch.setattr("backend.events.time.monotonic", lambda: seconds)
+    monkeypatch.setattr("backend.events.deal", lambda *given: told.append(given[-1]))
+    monkeypatch.setattr("backend.events.asyncio.sleep", pass_a_second)
+    with pytest.raises(Over):
+        asyncio.run(streams.deal())
+    assert [second for second, release in enumerate(told) if release] == [*range(26, 40), *range(105, 110)]

@@ -3,7 +3,7 @@
 from flask import redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from backend.console.log_in import FIELD_LIMIT, allowed, me, needs_second_factor
+from backend.console.log_in import FIELD_LIMIT, allowed, confirm_password, me, needs_second_factor
 from backend.console.sections import first_page
 from backend.directory import second_factor, sessions
 from backend.directory.models import Staff
@@ -47,6 +47,7 @@ def change_password() -> ResponseReturnValue:
     """Choose a new password; who had to is then let on to their work."""
     old, new, again = (request.form.get(name, "")[:FIELD_LIMIT] for name in ("old", "new", "again"))
     try:
+        confirm_password(old)
         with parts().database.write() as session:
             choose_password(session.get_one(Staff, me().id), old, new, again)
             sessions.end(session, me().id, parts().clock(), but=me().session_id)

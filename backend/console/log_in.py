@@ -17,6 +17,7 @@ from backend.audit import Acting, set_acting
 from backend.conversations import presence
 from backend.directory import second_factor, service, sessions
 from backend.directory.models import Staff
+from backend.directory.passwords import matches
 from backend.directory.rules import AREAS, may_enter
 from backend.errors import Refused
 from backend.locale import current_locale
@@ -188,6 +189,20 @@ def check_password(username: str, password: str) -> Staff:
     """Whose name and password these are. Raises Refused; after too many wrong ones without looking at it."""
     with counted_try(username), parts().database.read() as record:
         return service.log_in(record, username, password, parts().clock())
+
+
+def confirm_password(password: str) -> None:
+    """Whoever is logged in shows that they know their present password. Raises Refused; a wrong one counts like a failed
+    log-in, so that a browser that was left open is no way around the limit."""
+    shared = parts()
+    with shared.database.read() as record:
+        staff = record.get_one(Staff, me().id)
+    with counted_try(staff.username):
+        if not matches(staff.password_hash, password):
+            raise Refused("old_password_wrong")
+    note_who_acts()
+    with shared.database.write() as record:
+        sessions.forgive(record, staff.username)
 
 
 @contextmanager

@@ -4,10 +4,9 @@ from flask import redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
 
 from backend.city import city_name
-from backend.console.log_in import FIELD_LIMIT, allowed, me, needs_second_factor
+from backend.console.log_in import FIELD_LIMIT, allowed, confirm_password, me, needs_second_factor
 from backend.directory import second_factor
 from backend.directory.models import Staff
-from backend.directory.passwords import matches
 from backend.errors import Refused
 from backend.locale import current_locale
 from backend.parts import parts
@@ -50,11 +49,10 @@ def page(secret: str, refused: Refused | None = None) -> ResponseReturnValue:
 @allowed("self")
 def end() -> ResponseReturnValue:
     """Turn it off; that takes the password, and a role that may go without."""
+    if needs_second_factor(me().role):
+        raise Refused("second_factor_needed", 409)
+    confirm_password(request.form.get("password", "")[:FIELD_LIMIT])
     with parts().database.write() as record:
         staff = record.get_one(Staff, me().id)
-        if needs_second_factor(staff.role):
-            raise Refused("second_factor_needed", 409)
-        if not matches(staff.password_hash, request.form.get("password", "")[:FIELD_LIMIT]):
-            raise Refused("old_password_wrong")
         second_factor.turn_off(record, staff)
     return redirect(url_for("console.account"))

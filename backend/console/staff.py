@@ -17,7 +17,7 @@ from backend.conversations import presence
 from backend.directory import people, second_factor, sessions
 from backend.directory.models import Category, Staff
 from backend.directory.passwords import ONE_TIME_LASTS
-from backend.directory.people import LANGUAGES, LONGEST_NAME, PersonContent
+from backend.directory.people import LANGUAGES, LONGEST_NAME, MOST_CHATS, PersonContent
 from backend.directory.rules import RIGHTS
 from backend.errors import Refused
 from backend.locale import current_locale
@@ -164,6 +164,7 @@ def content_of_form(username: str) -> PersonContent:
         field("telephone"),
         languages=tuple(code for code in LANGUAGES if code in request.form.getlist("languages")),
         skills=tuple(sorted(set(request.form.getlist("skills")))),
+        chat_limit=request.form.get("chat_limit", type=int),
     )
 
 
@@ -185,6 +186,7 @@ def form_page(
             spoken={code: words.LANGUAGES[code] for code in LANGUAGES},
             subjects=list(session.scalars(top)),
             name_limit=LONGEST_NAME,
+            most_chats=MOST_CHATS,
             agency_groups=choices(session)["agency_groups"],
             refusal=refused.sentence(current_locale()) if refused else None,
             now=parts().clock(),

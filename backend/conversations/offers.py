@@ -7,7 +7,8 @@ process that asks consoles for signs of life. Several may do so at the same time
 
 import logging
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -55,12 +56,8 @@ def deal(database: Database, clock: Clock, by: Telephone, release: bool = True) 
     with database.read() as session:
         if not what_is_due(session, now, release):
             return
-    try:
-        with database.write() as session:
-            rung = do(session, what_is_due(session, now, release), now)
-    except (IntegrityError, Refused):
-        log.info("somebody else was faster with an offer")
-        return
+    with database.write() as session:
+        rung = do(session, what_is_due(session, now, release), now)
     for conversation_id in rung:
         by.see_to(conversation_id)
 
@@ -86,14 +83,32 @@ def what_is_due(session: Session, now: datetime, release: bool) -> Due:
 
 
 def do(session: Session, due: Due, now: datetime) -> list[str]:
-    """Do it; returns the calls for which a telephone is to ring."""
+    """Do it, each by itself; returns the calls for which a telephone is to ring."""
+    rung = []
     for staff in due.lost:
-        lose(session, staff, now)
+        with by_itself(session):
+            lose(session, staff, now)
     for offer, how in due.over:
-        end(session, offer, how, now)
+        with by_itself(session):
+            end(session, offer, how, now)
     for conversation, ready in due.pairs:
-        offer_to(session, conversation, session.get_one(Staff, ready.id), now)
-    return [conversation.id for conversation, _ in due.pairs if conversation.channel == "phone"]
+        with by_itself(session):
+            offer_to(session, conversation, session.get_one(Staff, ready.id), now)
+            if conversation.channel == "phone":
+                rung.append(conversation.id)
+    return rung
+
+
+@contextmanager
+def by_itself(session: Session) -> Iterator[None]:
+    """What fails inside is undone alone: one conversation that can't be dealt with holds up nobody else's."""
+    try:
+        with session.begin_nested():
+            yield
+    except (IntegrityError, Refused):
+        log.info("somebody else was faster with an offer")
+    except Exception:  # whatever it is, others wait too
+        log.exception("something that was due can't be done")
 
 
 def offer_to(session: Session, conversation: Conversation, staff: Staff, now: datetime) -> None:

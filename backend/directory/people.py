@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from backend.directory import sessions
 from backend.directory.models import Agency, Category, Staff
-from backend.directory.passwords import ONE_TIME_LASTS, hashed, matches, one_time_password, refuse_weak
+from backend.directory.passwords import ONE_TIME_LASTS, hashed, one_time_password, refuse_weak
 from backend.directory.rules import RIGHTS
 from backend.errors import Refused
 
@@ -22,6 +22,8 @@ LONGEST_NAME: Final = 60
 USERNAME: Final = re.compile(r"[^\W_](?:[\w.@-]{0,58}\w)?")
 TELEPHONE: Final = re.compile(r"\+[1-9]\d{5,14}|client:[\w.-]{1,50}")
 LANGUAGES: Final = ("zh", "yue", "en")
+MOST_CHATS: Final = 10
+"""More chats at the same time than anybody can follow."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,7 @@ class PersonContent:
     telephone: str = ""
     languages: tuple[str, ...] = ("zh",)
     skills: tuple[str, ...] = ()
+    chat_limit: int | None = 3  # None: what was typed is no number
 
 
 def content_of(staff: Staff) -> PersonContent:
@@ -47,6 +50,7 @@ def content_of(staff: Staff) -> PersonContent:
         staff.telephone or "",
         tuple(filter(None, staff.languages.split(","))),
         tuple(filter(None, staff.skills.split(","))),
+        staff.chat_limit,
     )
 
 
@@ -72,6 +76,8 @@ def check(session: Session, content: PersonContent, staff: Staff | None = None) 
     for language in content.languages:
         if language not in LANGUAGES:
             raise Refused("code_unknown", value=language)
+    if content.chat_limit is None or not 0 <= content.chat_limit <= MOST_CHATS:
+        raise Refused("chat_limit", most=MOST_CHATS)
     for skill in content.skills:
         category = session.get(Category, skill)
         if category is None or category.parent_code is not None:
@@ -106,6 +112,8 @@ def fill(staff: Staff, content: PersonContent) -> None:
     staff.agency_code = content.agency or None if content.role == "agency" else None
     staff.telephone = content.telephone or None
     staff.languages, staff.skills = ",".join(content.languages), ",".join(content.skills)
+    if content.chat_limit is not None:
+        staff.chat_limit = content.chat_limit
 
 
 def reset_password(session: Session, staff: Staff, now: datetime) -> str:
@@ -118,9 +126,7 @@ def reset_password(session: Session, staff: Staff, now: datetime) -> str:
 
 
 def choose_password(staff: Staff, old: str, new: str, again: str) -> None:
-    """The person's own new password. Raises Refused."""
-    if not matches(staff.password_hash, old):
-        raise Refused("old_password_wrong")
+    """The person's own new password, in place of `old`, which they have shown to know. Raises Refused."""
     if new != again:
         raise Refused("passwords_differ")
     if new == old:

@@ -83,6 +83,19 @@ def test_an_address_that_tries_many_names_is_locked_out(browser: Browsers, parts
     assert enter(browser("10.0.0.8"), "operator1", GOOD).status_code == 302
 
 
+def test_a_wrong_present_password_counts_like_a_failed_log_in(browser: Browsers, parts: Parts) -> None:
+    here, new = log_in(browser(), "operator1"), "nine grey teapots hum"
+
+    def change(old: str) -> int:
+        form = {"csrf_token": token(here.get("/console/account")), "old": old, "new": new, "again": new}
+        return here.post("/console/account/password", data=form).status_code
+
+    assert [change("wrong") for _ in range(6)] == [422, 422, 422, 422, 429, 429]
+    assert change(GOOD) == 429
+    assert enter(browser(), "operator1", GOOD).status_code == 429
+    assert log_ins(parts) == [("坐席甲", "logged_in"), *[("", "failed")] * 5, ("", "locked")]
+
+
 def test_an_administrator_unlocks_an_account(browser: Browsers, parts: Parts) -> None:
     for _ in range(5):
         enter(browser(), "operator1", "wrong")

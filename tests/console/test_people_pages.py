@@ -23,6 +23,7 @@ WANG = {
     "role": "operator",
     "telephone": "+8655112345678",
     "languages": ["zh", "en"],
+    "chat_limit": "2",
 }
 
 
@@ -134,6 +135,8 @@ def test_every_change_of_a_person_is_in_the_audit_log_without_secrets(admin: htt
         ({"role": "agency"}, "须选定单位"),
         ({"telephone": "12345"}, "话机请写成"),
         ({"languages": []}, "至少选一种语言"),
+        ({"chat_limit": "11"}, "须为 0 到 10 个"),
+        ({"chat_limit": "many"}, "须为 0 到 10 个"),
         ({"languages": ["zh"], "skills": ["none"]}, "没有“none”这一项"),
     ],
 )

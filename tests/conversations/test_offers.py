@@ -1,6 +1,6 @@
 """Who waits is offered to who is ready, goes on to the next when nobody answers, and is never lost with a browser."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -279,6 +279,25 @@ def test_two_processes_cannot_offer_the_same_conversation_twice(town: Town) -> N
     with pytest.raises(IntegrityError), town.database.write() as session:
         other = town.staff(session, "second").id
         session.add(Offer(conversation_id=conversation_id, staff_id=other, state="open", offered_at=NOON, ends_at=NOON))
+
+
+@pytest.mark.parametrize("wrong", [Refused("offer_over", 409), RuntimeError("a fault")])
+def test_one_that_cannot_be_dealt_with_holds_up_nobody_else(
+    town: Town, monkeypatch: pytest.MonkeyPatch, wrong: Exception
+) -> None:
+    town.ready("first", "second")
+    stuck, other = town.citizen(), town.citizen()
+    as_ever = offers.offer_to
+
+    def offer_to(session: Session, conversation: Conversation, staff: Staff, now: datetime) -> None:
+        as_ever(session, conversation, staff, now)
+        if conversation.id == stuck:
+            raise wrong
+
+    monkeypatch.setattr(offers, "offer_to", offer_to)
+    town.deal()
+    with town.database.read() as session:
+        assert session.scalars(select(Offer.conversation_id)).all() == [other]
 
 
 def test_presence_is_kept_with_its_times_and_reasons(town: Town) -> None:
