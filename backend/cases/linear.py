@@ -11,6 +11,7 @@ import io
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import pairwise
 from typing import Any, Final
 
@@ -131,30 +132,37 @@ class Linear:
         head = self.heads[target]
         return head.labels, head.probabilities(self._rows(said))
 
-    def ranked(self, target: str, said: Said) -> list[tuple[str, float]]:
-        """The labels of a target with their probabilities for a request, most probable first."""
-        labels, rows = self.probabilities(target, [said])
-        order = np.argsort(-rows[0], kind="stable")
-        return [(labels[place], float(rows[0, place])) for place in order]
+    def ranked(self, said: Said) -> dict[str, list[tuple[str, float]]]:
+        """Each target's labels with their probabilities for a request, most probable first."""
+        rows = self._rows([said])
+        found = {}
+        for target, head in self.heads.items():
+            given = head.probabilities(rows)[0]
+            order = np.argsort(-given, kind="stable")
+            found[target] = [(head.labels[place], float(given[place])) for place in order]
+        return found
 
-    def why(self, target: str, said: Said, label: str) -> list[str]:
-        """The words that spoke most for `label` and against the next likely one, the weightiest first."""
+    def why(self, target: str, said: Said, label: str, other: str) -> list[str]:
+        """The words that spoke most for `label` and against `other`, the weightiest first."""
         head = self.heads[target]
-        if "words" not in self.vectorizers or label not in head.labels:
+        if "words" not in self.vectorizers:
             return []
         begin = sum(len(self.vectorizers[name].vocabulary_) for name in self.vectorizers if name < "words")
-        column = head.labels.index(label)
-        others = [(one, probability) for one, probability in self.ranked(target, said) if one != label]
-        against = head.labels.index(others[0][0])
+        column, against = head.labels.index(label), head.labels.index(other)
         row = self.vectorizers["words"].transform([said]).tocoo()
         gained = row.data * (head.weights[begin + row.col, column] - head.weights[begin + row.col, against])
-        terms = self.vectorizers["words"].get_feature_names_out()[row.col]
+        terms = self._words[row.col]
         shown: list[str] = []
         for place in np.argsort(-gained):
             word = terms[place].replace(" ", "")
             if gained[place] > 0 and len(word) > 1 and not any(word in other or other in word for other in shown):
                 shown.append(word)
         return shown[:WORDS_SHOWN]
+
+    @cached_property
+    def _words(self) -> NDArray[Any]:
+        """The words by the places of their weights."""
+        return np.asarray(self.vectorizers["words"].get_feature_names_out())
 
     def _rows(self, said: Sequence[Said]) -> csr_matrix:
         """The features of each request."""

@@ -136,9 +136,9 @@ def decide(model: Linear, said: Said, place: Place, known: Mapping[str, Agency],
     def at_place(agency: str) -> str:
         return in_charge(known, agency_at(agency, place, known), today)
 
-    ranked = [one for one in model.ranked("agency", said) if one[0] in known or one[0] in (STREET, DISTRICT)]
-    categories = model.ranked("category", said)
-    urgency, risk = model.ranked("urgency", said)[0], model.ranked("risk", said)[0]
+    found = model.ranked(said)
+    ranked = [one for one in found["agency"] if one[0] in known or one[0] in (STREET, DISTRICT)]
+    categories, urgency, risk = found["category"], found["urgency"][0], found["risk"][0]
     others = tuple((at_place(agency), probability) for agency, probability in ranked[:OTHERS])
     duty = duty_of(said.text)
     if duty and duty[0].agency in known:
@@ -158,7 +158,8 @@ def decide(model: Linear, said: Said, place: Place, known: Mapping[str, Agency],
     if not ranked or ranked[0][1] < SURE_ENOUGH:
         certainty = ranked[0][1] if ranked else 0.0
         return Proposal(UNSORTED_CATEGORY, LINE_AGENCY, certainty, others, urgency, risk, (), "learned", place)
-    words = tuple(model.why("agency", said, ranked[0][0]))
+    other = next(label for label, _ in found["agency"] if label != ranked[0][0])
+    words = tuple(model.why("agency", said, ranked[0][0], other))
     category = categories[0][0] if categories[0][1] >= SURE_ENOUGH else UNSORTED_CATEGORY
     return Proposal(category, others[0][0], ranked[0][1], others, urgency, risk, words, "learned", place)
 
