@@ -61,8 +61,8 @@ LEARN_AGAIN = 0.1
 """Share of the entries that may come or go before the base is built anew and weights and probabilities are learned again,
 in the background: publishing one article costs the matrices of that article only."""
 ANSWERABLE = 0.7
-"""How many of the questions asked are taken to have an article: the two sides of the calibration are weighed by it. Of the
-others half are taken to be near the knowledge and half to have nothing to do with it."""
+"""How many of the questions asked are taken to have an article. Of the others half are taken to be near the knowledge and
+half to have nothing to do with it."""
 STRANGERS = (ROOT / "nlu_data" / "out_of_domain.txt").read_text(encoding="utf-8").splitlines()
 """Everyday questions that no city answers: what must not be taken for a question to the city."""
 CENTRE_OF = 50
@@ -176,11 +176,19 @@ def words(text: str) -> list[str]:
 
 @dataclass(frozen=True)
 class Learned:
-    """The rankers' weights, and the models of both probabilities."""
+    """The rankers' weights, and three models: whether a question has an entry at all, and if it has one, whether the first
+    is the right one, and whether the right one is among the first CLARIFY_AMONG. Apart, because what tells a stranger
+    (little in common with any entry) isn't what tells a near miss (little lead over the next)."""
 
     weights: Floats
+    known: Pipeline
     first: Pipeline
     among: Pipeline
+
+    def probabilities(self, seen: Floats) -> tuple[float, float]:
+        """Both probabilities of a Ranking, from one row of evidence."""
+        known, first, among = (float(one.predict_proba(seen)[0, 1]) for one in (self.known, self.first, self.among))
+        return known * first, known * among
 
 
 @dataclass(frozen=True)
@@ -367,7 +375,7 @@ class Index:
         if certain:
             return Ranking(matches, 1.0, 1.0)
         seen = evidence(score[np.newaxis, order], raw[np.newaxis, order[0]])
-        return Ranking(matches, probability(learned.first, seen), probability(learned.among, seen))
+        return Ranking(matches, *learned.probabilities(seen))
 
 
 def learn(base: Segment, vectors: Vectors | None) -> tuple[Learned, Learned]:
@@ -390,30 +398,32 @@ def learned_from(base: Segment, teaching: Rows, vectors: Floats | None, strange:
     )
     trials = [Trials.of(base, teaching, vectors, start, begin) for begin in range(0, len(teaching), 64)]
     if not trials:
-        return Learned(start, untaught(len(start)), untaught(len(start)))
+        return Learned(start, *[untaught(len(start))] * 3)
     scaled, raw = (np.concatenate([getattr(one, name) for one in trials]) for name in ("scaled", "raw"))
     weights = better_weights(scaled, start)
     score = scaled @ weights
-    seen, first, among, weight = [], [], [], []
-    for answerable in (True, False):
-        if not answerable:
-            score[:, 0] = -np.inf
-        order = np.argsort(-score, axis=1, kind="stable")[:, : CLARIFY_AMONG + 1]
-        best_raw = np.take_along_axis(raw, order[:, :1, np.newaxis], axis=1)[:, 0]
-        seen.append(evidence(np.take_along_axis(score, order, axis=1), best_raw))
-        first.append((order[:, 0] == 0) & answerable)
-        among.append((order[:, :CLARIFY_AMONG] == 0).any(axis=1) & answerable)
-        weight.append(np.full(len(score), ANSWERABLE if answerable else (1 - ANSWERABLE) / 2))
-    raw = base.rankers([normalise(one) for one in STRANGERS], strange)
-    score = on_one_scale(raw) @ weights
+    order, answerable = seen(score, raw)
+    score[:, 0] = -np.inf
+    strangers = base.rankers([normalise(one) for one in STRANGERS], strange)
+    others = [seen(score, raw)[1], seen(on_one_scale(strangers) @ weights, strangers)[1]]
+    every = np.concatenate([answerable, *others])
+    is_known = np.arange(len(every)) < len(answerable)
+    other = (1 - ANSWERABLE) / 2 * len(answerable)
+    weight = [ANSWERABLE] * len(answerable) + [other / len(rows) for rows in others for _ in rows]
+    right = order == 0
+    return Learned(
+        weights,
+        fit(every, is_known, np.array(weight, dtype=np.float32)),
+        fit(answerable, right[:, 0]),
+        fit(answerable, right[:, :CLARIFY_AMONG].any(axis=1)),
+    )
+
+
+def seen(score: Floats, raw: Floats) -> tuple[Rows, Floats]:
+    """The places of the best entries of each question (row), best first, and the evidence on them."""
     order = np.argsort(-score, axis=1, kind="stable")[:, : CLARIFY_AMONG + 1]
     best_raw = np.take_along_axis(raw, order[:, :1, np.newaxis], axis=1)[:, 0]
-    seen.append(evidence(np.take_along_axis(score, order, axis=1), best_raw))
-    first.append(np.zeros(len(STRANGERS), dtype=bool))
-    among.append(first[-1])
-    weight.append(np.full(len(STRANGERS), (1 - ANSWERABLE) / 2 * len(teaching) / len(STRANGERS)))
-    every, shares = np.concatenate(seen), np.concatenate(weight)
-    return Learned(weights, fit(every, np.concatenate(first), shares), fit(every, np.concatenate(among), shares))
+    return order, evidence(np.take_along_axis(score, order, axis=1), best_raw)
 
 
 @dataclass(frozen=True)
@@ -587,17 +597,17 @@ def untaught(rankers: int) -> Pipeline:
     return make_pipeline(LogisticRegression(C=100.0)).fit(features, [False, True])
 
 
-def fit(features: Floats, right: NDArray[np.bool_], weight: Floats) -> Pipeline:
-    """A logistic model of how often evidence like this was right."""
-    if right.all() or not right.any():
-        return untaught(features.shape[1] - 2)
+def fit(features: Floats, right: NDArray[np.bool_], weight: Floats | None = None) -> Pipeline:
+    """A logistic model of how often evidence like this was right. One trial of either outcome is added in the middle of the
+    evidence: what never went wrong in a few trials isn't certain."""
+    middle_twice = np.repeat(features.mean(axis=0, keepdims=True), 2, axis=0)
+    weights = np.append(np.ones(len(features)) if weight is None else weight, [1.0, 1.0])
     model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
-    return model.fit(features, right, logisticregression__sample_weight=weight)
-
-
-def probability(model: Pipeline, features: Floats) -> float:
-    """The model's probability for one row of evidence."""
-    return float(model.predict_proba(features)[0, 1])
+    return model.fit(
+        np.concatenate([features, middle_twice]),
+        np.append(right, [False, True]),
+        logisticregression__sample_weight=weights,
+    )
 
 
 class CurrentIndex:

@@ -13,7 +13,21 @@ from datetime import UTC, datetime
 from typing import Any
 
 from backend.settings import ROOT
-from tests.bench import cases, consoles, documents, hot, insight, nlu, phone, questions, routing, search, turns, warning
+from tests.bench import (
+    cases,
+    consoles,
+    documents,
+    gaps,
+    hot,
+    insight,
+    nlu,
+    phone,
+    questions,
+    routing,
+    search,
+    turns,
+    warning,
+)
 
 BENCHES: dict[str, Callable[[], dict[str, Any]]] = {
     "nlu": nlu.run,
@@ -22,6 +36,7 @@ BENCHES: dict[str, Callable[[], dict[str, Any]]] = {
     "consoles": consoles.run,
     "questions": questions.run,
     "search": search.run,
+    "gaps": gaps.run,
     "routing": routing.run,
     "cases": cases.run,
     "documents": documents.run,
