@@ -8,7 +8,7 @@ WEB = .venv/web/bin/python
 export PYTHONUTF8 = 1
 MAKEFLAGS += --no-print-directory
 .NOTPARALLEL:
-.PHONY: help run test lint bench call setup migrate train lock clean web bot browser check translations starter
+.PHONY: help run test lint bench chaos call setup migrate train lock clean web bot browser check translations starter
 
 help:       ## this list
 	@sed -n 's/^\([a-z]*\):.*## */  make \1\t/p' Makefile | expand -t 18
@@ -28,6 +28,9 @@ lint: web  ## ruff, mypy and the directions of imports
 
 bench: setup train  ## all measurements, or ONLY=<name>; results in build/bench
 	@$(WEB) -m tests.bench $(ONLY)
+
+chaos: setup train  ## storms: processes killed, cut off and starved while people call; PEOPLE=500, SEED=… repeats one
+	@$(WEB) -m tests.chaos
 
 call: web  ## telephone the running line from this terminal
 	@$(WEB) -m ivr.phone.terminal

@@ -68,7 +68,7 @@ class Replies(NaturalLanguageGenerator):
                 "since": tracker.get_slot("since") or "",
                 "contact": tracker.get_slot("contact") or "anonymous",
                 "conversation_id": tracker.sender_id,
-                "key": f"{tracker.sender_id}:{tracker.latest_message.timestamp:.6f}",
+                "key": meta_of(tracker)["filing_key"],
             },
             meta_of(tracker),
         )

@@ -251,7 +251,7 @@ class Line:
                 locale=conversation.locale,
                 conversation_id=conversation.id,
                 recording_url=recording_url,
-                key=f"{call_sid}:message",
+                key=message_filing_key(session, call_sid, conversation.id),
             )
             case = cases.file_case(
                 session, parts.knowledge, filing, Actor("line"), parts.clock(), parts.settings.jurisdiction
@@ -282,6 +282,15 @@ class Line:
     def find(self, session: Session, call_sid: str, caller: str | None = None) -> tuple[Call, Conversation]:
         """The call and its conversation, begun now if this is the first webhook of the call that got here."""
         return find_call(session, self.parts.clock, call_sid, caller)
+
+
+def message_filing_key(session: Session, call_sid: str, conversation_id: str) -> str:
+    """The key of the case that a recorded message becomes: that of what the caller said last. The bot may have filed that,
+    or still do so, although nobody heard from it any more; both are one case."""
+    last = conversations.last_said(session, conversation_id)
+    if last is None or last.message_key is None:
+        return f"{call_sid}:message"
+    return conversations.filing_key(conversation_id, last.message_key)
 
 
 def old_greeting(session: Session, dialled: str, language: str) -> str:

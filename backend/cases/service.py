@@ -93,12 +93,8 @@ def file_case(
 
     Raises Refused when nothing is reported.
     """
-    if filing.key:
-        filed = session.scalar(select(Case).where(Case.filing_key == filing.key)) or session.scalar(
-            select(Case).join(Repeat, Repeat.case_id == Case.id).where(Repeat.filing_key == filing.key)
-        )
-        if filed:
-            return filed
+    if filing.key and (filed := filed_with(session, filing.key)):
+        return filed
     if not filing.what.strip():
         raise Refused("what_missing")
     same = open_case_of(session, filing)
@@ -139,6 +135,24 @@ def file_case(
     watch.CASES.labels(case.channel).inc()
     log.info("case %s of conversation %s is filed", case.number, case.conversation_id)
     return case
+
+
+def filed_with(session: Session, key: str) -> Case | None:
+    """The case that was filed with this key, or that the filing was joined to."""
+    return session.scalar(select(Case).where(Case.filing_key == key)) or session.scalar(
+        select(Case).join(Repeat, Repeat.case_id == Case.id).where(Repeat.filing_key == key)
+    )
+
+
+def filed_by_line(session: Session, conversation_id: str) -> Case | None:
+    """The last case that the line itself filed from this conversation, because the bot did not answer."""
+    return session.scalar(
+        select(Case)
+        .join(CaseEvent, CaseEvent.case_id == Case.id)
+        .where(Case.conversation_id == conversation_id, CaseEvent.act == "file", CaseEvent.role == "line")
+        .order_by(Case.id.desc())
+        .limit(1)
+    )
 
 
 def open_case_of(session: Session, filing: Filing) -> Case | None:

@@ -69,7 +69,7 @@ def take_turn(parts: Parts, conversation_id: str, text: str, key: str) -> TurnTa
     try:
         return service.take_turn(parts.database, parts.bot, parts.clock, conversation_id, text, key)
     except BotUnavailable:
-        return keep_for_staff(parts, conversation_id)
+        return keep_for_staff(parts, conversation_id, key)
 
 
 def correspond(parts: Parts, channel: TextChannel, peer: str, locale: str, text: str, key: str) -> TurnTaken:
@@ -108,13 +108,17 @@ def greet(parts: Parts, channel: TextChannel, peer: str, locale: str) -> Reply:
     return greeting
 
 
-def keep_for_staff(parts: Parts, conversation_id: str) -> TurnTaken:
-    """The bot is down: file what the citizen said as a case, or add it to the one that was filed so before."""
+def keep_for_staff(parts: Parts, conversation_id: str, message_key: str) -> TurnTaken:
+    """The bot is down: file what the citizen said as a case, or add it to the one that was filed so before. The bot may have
+    filed this message before it died, or may still do so: that is one case, by its key."""
     with parts.database.write() as session:
+        session.execute(select(Conversation.id).where(Conversation.id == conversation_id).with_for_update())
         conversation = service.get_conversation(session, conversation_id)
-        key = f"{conversation_id}:bot-down"
-        filed = session.scalar(select(Case).where(Case.filing_key == key))
-        if filed is None:
+        key = service.filing_key(conversation_id, message_key)
+        by_the_bot, filed = cases.filed_with(session, key), cases.filed_by_line(session, conversation_id)
+        if by_the_bot:
+            filed, phrase_key = by_the_bot, "bot_down_filed"
+        elif filed is None:
             filing = Filing(
                 what=service.citizen_words(session, conversation),
                 contact=conversation.caller,

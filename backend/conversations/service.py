@@ -238,12 +238,18 @@ def take_turn(
                 return TurnTaken([reply], note_outcome(conversation, reply.act).state)
     if repeated:
         return answer_repeated(database, bot, clock, repeated)
-    return ask_bot(database, bot, clock, conversation, message or without_commands(text))
+    return ask_bot(database, bot, clock, conversation, message or without_commands(text), message_key)
 
 
-def ask_bot(database: Database, bot: Bot, clock: Clock, conversation: Conversation, message: str) -> TurnTaken:
+def ask_bot(
+    database: Database, bot: Bot, clock: Clock, conversation: Conversation, message: str, message_key: str
+) -> TurnTaken:
     """Send the bot a message and record its replies. Raises BotUnavailable."""
-    meta = {"caller_known": conversation.caller is not None, "traceparent": watch.traceparent()}
+    meta = {
+        "caller_known": conversation.caller is not None,
+        "traceparent": watch.traceparent(),
+        "filing_key": filing_key(conversation.id, message_key),
+    }
     try:
         with watch.step("bot"):
             replies = bot.send(conversation.id, message, conversation.channel, conversation.locale, meta)
@@ -280,7 +286,7 @@ def answer_repeated(database: Database, bot: Bot, clock: Clock, repeated: Turn) 
             return TurnTaken(replies, conversation.state)
         if take_over(database, repeated, clock()):
             message = chosen_message(repeated.text, last) or without_commands(repeated.text)
-            return ask_bot(database, bot, clock, conversation, message)
+            return ask_bot(database, bot, clock, conversation, message, repeated.message_key or "")
         time.sleep(0.05)
 
 
@@ -547,12 +553,28 @@ def require_holder(conversation: Conversation, staff: Staff) -> None:
         raise Refused("conversation_moved", 409)
 
 
+def filing_key(conversation_id: str, message_key: str) -> str:
+    """The key of a case that a message brings about, whoever files it: the bot when it is confirmed (bot/replies.py), the
+    line when the bot doesn't answer. Both may try, and one case comes of it."""
+    return f"{conversation_id}:{message_key}"
+
+
 def citizen_words(session: Session, conversation: Conversation) -> str:
     """Everything that the citizen said, a line each: what a case is made of when nothing better is known."""
     return "\n".join(turn.text for turn in turns_after(session, conversation.id) if turn.speaker == "citizen")
 
 
+def last_said(session: Session, conversation_id: str) -> Turn | None:
+    """The turn in which the citizen spoke last."""
+    return session.scalar(
+        select(Turn)
+        .where(Turn.conversation_id == conversation_id, Turn.speaker == "citizen")
+        .order_by(Turn.number.desc())
+        .limit(1)
+    )
+
+
 def last_words(session: Session, conversation: Conversation) -> str:
     """What the citizen said last."""
-    said = [turn.text for turn in turns_after(session, conversation.id) if turn.speaker == "citizen"]
-    return said[-1] if said else ""
+    said = last_said(session, conversation.id)
+    return said.text if said else ""

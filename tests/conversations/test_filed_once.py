@@ -1,0 +1,86 @@
+"""A case that the bot has filed, or still files, when its answer is lost: it is the citizen's one case, whose
+number they hear."""
+
+from typing import Any
+
+import httpx
+import pytest
+from sqlalchemy import select
+
+from backend.app import create_app
+from backend.cases.models import Case
+from backend.database import Database
+from bot.client import BotUnavailable, Reply
+from ivr.phone.call import spoken
+from tests.conftest import make_settings, practice_call
+
+LATE = pytest.mark.parametrize("late", [False, True], ids=["filed-and-died", "filed-after-it-was-given-up"])
+
+
+class DyingBot:
+    """Files what was said when it hears 确认, as bot/replies.py does, and then dies; before it files, when it is `late`."""
+
+    def __init__(self) -> None:
+        self.late = False
+        self.to_file: list[dict[str, Any]] = []
+        self.web: httpx.Client | None = None
+
+    def send(self, conversation_id: str, text: str, channel: str, locale: str, meta: dict[str, Any]) -> list[Reply]:
+        if text != "确认":
+            return [Reply("请说", "请说", act="ask")]
+        case = {"what": "路灯不亮", "contact": "anonymous", "conversation_id": conversation_id}
+        self.to_file.append(case | {"key": meta["filing_key"]})
+        if not self.late:
+            self.file()
+        raise BotUnavailable("died")
+
+    def file(self) -> None:
+        assert self.web is not None
+        while self.to_file:
+            filed = self.web.post(
+                "/api/v1/cases", json=self.to_file.pop(), headers={"Authorization": "Bearer api-token"}
+            )
+            assert filed.status_code in (200, 201)
+
+    def is_ready(self) -> bool:
+        return True
+
+
+def numbers(database: Database) -> list[str]:
+    with database.read() as session:
+        return list(session.scalars(select(Case.number)))
+
+
+@LATE
+def test_in_a_chat(database_url: str, database: Database, late: bool) -> None:
+    bot = DyingBot()
+    app = create_app(make_settings(database_url), bot=bot)
+    web = bot.web = httpx.Client(transport=httpx.WSGITransport(app), base_url="http://127.0.0.1:8000")
+    bot.late = late
+    chat = web.post("/api/v1/conversations", json={"locale": "zh"}).json()
+    headers, address = {"X-Conversation-Token": chat["token"]}, f"/api/v1/conversations/{chat['id']}/messages"
+    web.post(address, json={"text": "我要反映问题"}, headers=headers)
+    told = web.post(address, json={"text": "确认", "key": "same"}, headers=headers).json()
+    bot.file()
+    (number,) = numbers(database)
+    assert number in told["replies"][-1]["text"]
+    assert web.post(address, json={"text": "确认", "key": "same"}, headers=headers).json() == told
+    web.post(address, json={"text": "再说一句", "key": "next"}, headers=headers)
+    assert numbers(database) == [number]
+
+
+@LATE
+def test_on_the_telephone_the_recording_goes_to_that_case(database_url: str, database: Database, late: bool) -> None:
+    bot = DyingBot()
+    bot.late = late
+    app = create_app(make_settings(database_url), bot=bot)
+    bot.web = httpx.Client(transport=httpx.WSGITransport(app), base_url="http://127.0.0.1:8000")
+    call = practice_call(app)
+    call.start("http://127.0.0.1:8000/ivr/voice")
+    call.speak("我要反映问题")
+    call.speak("确认")
+    assert "工单号" in spoken(call.finish_recording(9))
+    bot.file()
+    (number,) = numbers(database)
+    with database.read() as session:
+        assert session.scalar(select(Case.recording_url).where(Case.number == number))
