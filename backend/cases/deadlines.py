@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from backend.calendar import is_working_day
 from backend.cases.rules import KINDS, URGENCIES
@@ -71,13 +71,30 @@ class ReplyPeriod(Strict):
         )
 
 
-class Warning(Strict):
-    """A mark that a case gets when this part of its time is over, and who is told: `holder` whose turn it is, `above` the
-    agency over theirs, `supervisor`."""
+Told = Literal["handler", "holder", "above", "supervisor"]
+TOLD: tuple[Told, ...] = get_args(Told)
+"""Who can be told: `handler` the person who signed for the case (as long as nobody has, all whose turn it is), `holder` all
+whose turn it is, `above` the agency over theirs, `supervisor`."""
+Mark = Literal["yellow", "red", "overdue"]
+MARKS: tuple[Mark, ...] = get_args(Mark)
+LATEST = 3
+"""The last step of a chain comes when the time is over so many times."""
 
-    mark: Literal["yellow", "red", "overdue"]
-    at: float = Field(gt=0, le=1)
-    tells: tuple[Literal["holder", "above", "supervisor"], ...]
+
+class Warning(Strict):
+    """One step of the escalation chain: the mark that a case has when this part of its time is over, and who is told then.
+    Above 1 the time is over already, and whoever was told has let it lie."""
+
+    mark: Mark
+    at: float = Field(gt=0, le=LATEST)
+    tells: tuple[Told, ...]
+
+    @model_validator(mode="after")
+    def is_overdue_when_the_time_is_over(self) -> "Warning":
+        """A case is overdue when its time is over, and not before."""
+        if (self.mark == "overdue") != (self.at >= 1):
+            raise ValueError("overdue is what comes at the end of the time or after it")
+        return self
 
 
 class Profile(Strict):
@@ -103,12 +120,21 @@ class Profile(Strict):
 
     @model_validator(mode="after")
     def covers_every_case(self) -> "Profile":
-        """The last row of `reply` must fit all, so that no case is without a deadline; warnings come in their order."""
+        """The last row of `reply` must fit all, so that no case is without a deadline."""
         if not self.reply[-1].fits("", "", ""):
             raise ValueError("the last reply period must fit every case")
-        if [warning.at for warning in self.warnings] != sorted({warning.at for warning in self.warnings}):
-            raise ValueError("warnings must be in the order of time")
         return self
+
+    @field_validator("warnings")
+    @classmethod
+    def goes_up(cls, chain: tuple[Warning, ...]) -> tuple[Warning, ...]:
+        """The chain is in the order of time, its marks go up, and one step comes at the very end of the time."""
+        if [step.at for step in chain] != sorted({step.at for step in chain}):
+            raise ValueError("warnings must be in the order of time")
+        marks = [MARKS.index(step.mark) for step in chain]
+        if marks != sorted(marks) or all(step.at != 1 for step in chain):
+            raise ValueError("marks must go up, and one must come when the time is over")
+        return chain
 
     def reply_period(self, urgency: str, kind: str, category: str) -> Period:
         """How long the reply to such a case may take."""
@@ -193,11 +219,23 @@ class Deadlines:
         moments = (self.moment(since, due, warning.at) for warning in self.profile.warnings)
         return next((moment for moment in moments if moment >= now), None)
 
-    def tells(self, mark: str) -> tuple[str, ...]:
-        """Who is told of a mark."""
-        return next((warning.tells for warning in self.profile.warnings if warning.mark == mark), ())
+    def tells(self, since: datetime, due: datetime, mark: str, pending: datetime, now: datetime) -> tuple[str, ...]:
+        """Who is told at `now` of a case that has this mark and whose next step was to come at `pending`: all whom the steps
+        name that have come since, each once, however long nobody looked."""
+        told = [
+            one
+            for step in self.profile.warnings
+            if (moment := self.moment(since, due, step.at)) < now and (moment >= pending or is_above(step.mark, mark))
+            for one in step.tells
+        ]
+        return tuple(dict.fromkeys(told))
 
     @staticmethod
     def moment(since: datetime, due: datetime, part: float) -> datetime:
         """The moment at which `part` of the time is over; what was due before it began is over at once."""
         return due if due <= since else since + (due - since) * part
+
+
+def is_above(mark: str, other: str) -> bool:
+    """Whether a mark says that it is later than another, or than none."""
+    return other not in MARKS or MARKS.index(mark) > MARKS.index(other)

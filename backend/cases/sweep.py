@@ -5,7 +5,7 @@ import logging
 from collections.abc import Callable, Iterable
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, or_, select
+from sqlalchemy import ColumnElement, and_, false, or_, select
 from sqlalchemy.orm import Session
 
 from backend.cases import links
@@ -62,15 +62,18 @@ def for_each(database: Database, wanted: Iterable[ColumnElement[bool]], verb: Ca
 
 
 def warn(session: Session, number: str, now: datetime) -> None:
-    """Give the case the mark that its time has reached, and tell those whom the profile names."""
+    """Give the case the mark that its time has reached, and tell whom the profile's chain names for the steps that have come
+    since somebody was told last."""
     case = get_case(session, number)
     due = deadlines(session, case.profile)
-    if case.step_due_at is None:
+    if case.step_due_at is None or case.next_mark_at is None:
         return
     mark = due.mark(case.step_since, case.step_due_at, now)
-    if mark and mark != case.mark:
-        act_on(session, number, "warn", LINE, {"mark": mark}, now)
-        tell_staff(session, case, f"staff_{mark}", people(session, case, due.tells(mark)), now)
+    if not mark:  # the chain was changed meanwhile, and nothing has come yet
+        return
+    told = due.tells(case.step_since, case.step_due_at, case.mark, case.next_mark_at, now)
+    act_on(session, number, "warn", LINE, {"mark": mark, "tells": list(told)}, now)
+    tell_staff(session, case, f"staff_{mark}", people(session, case, told), now)
 
 
 def supervise_overdue(session: Session, number: str, now: datetime) -> None:
@@ -117,14 +120,27 @@ def close_unanswered(session: Session, number: str, now: datetime) -> None:
 
 
 def people(session: Session, case: Case, whom: tuple[str, ...]) -> list[Staff]:
-    """The staff that `whom` means for this case: whose turn it is, the agency above theirs, the supervisors."""
+    """The staff that `whom` (deadlines.TOLD) means for this case; nobody who has left."""
     role = holder(case.state, case.send_backs)
-    above = session.get_one(Agency, case.agency_code).parent_code
     conditions = {"supervisor": Staff.role == "supervisor", "holder": Staff.role == role}
     if role == "agency":
-        conditions |= {"holder": Staff.agency_code == case.agency_code, "above": Staff.agency_code == above}
+        agency = session.get_one(Agency, case.agency_code)
+        theirs = [agency.code, agency.substitute_code] if agency.substitute_code else [agency.code]
+        conditions["holder"] = and_(Staff.role == "agency", Staff.agency_code.in_(theirs))
+        conditions["above"] = and_(Staff.role == "agency", Staff.agency_code == agency.parent_code)
+    handler = signed_by(session, case) if role == "agency" else None
+    conditions["handler"] = Staff.id == handler.id if handler else conditions["holder"]
     wanted = [conditions[one] for one in whom if one in conditions]
-    return list(session.scalars(select(Staff).where(or_(*wanted)).order_by(Staff.id)))
+    return list(session.scalars(select(Staff).where(or_(false(), *wanted), Staff.left_at.is_(None)).order_by(Staff.id)))
+
+
+def signed_by(session: Session, case: Case) -> Staff | None:
+    """Who signed for the case since it was dispatched; None: nobody has, or a system that is no person, or who has left."""
+    last = next((event for event in reversed(case.history) if event.act in ("dispatch", "designate", "sign")), None)
+    if last is None or last.act != "sign" or last.staff_id is None:
+        return None
+    staff = session.get_one(Staff, last.staff_id)
+    return staff if staff.left_at is None else None
 
 
 def tell_staff(session: Session, case: Case, key: str, staff: list[Staff], now: datetime) -> None:

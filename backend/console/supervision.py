@@ -9,7 +9,7 @@ from flask.typing import ResponseReturnValue
 from flask_babel import lazy_gettext
 
 from backend.cases import city_deadlines, supervision
-from backend.cases.deadlines import PERIODS, UNITS
+from backend.cases.deadlines import MARKS, PERIODS, TOLD, UNITS
 from backend.cases.rules import KINDS, URGENCIES
 from backend.console import words
 from backend.console.cases import due_mark
@@ -28,7 +28,9 @@ LISTS: Final = {
     "register": lazy_gettext("督办台账"),
 }
 EMPTY_ROWS: Final = 2
-"""Empty rows at the end of the table of reply periods, to fill in."""
+"""Empty rows at the beginning of the table of reply periods, to fill in."""
+STEPS: Final = 8
+"""Rows of the escalation chain, the empty ones at its end included."""
 
 
 @allowed("supervision")
@@ -103,6 +105,9 @@ def deadlines_page(refused: Refused | None = None) -> ResponseReturnValue:
             kinds={kind: words.KINDS[kind] for kind in KINDS},
             urgencies={urgency: words.URGENCIES[urgency] for urgency in URGENCIES},
             empty_rows=EMPTY_ROWS,
+            steps=STEPS,
+            marks={mark: words.MARKS[mark] for mark in MARKS},
+            told={one: words.TOLD[one] for one in TOLD},
             saved=saved,
             saved_by=staff_names(session, [saved.saved_by_id if saved else None]),
             days=city_deadlines.own_days(session),
@@ -114,7 +119,7 @@ def deadlines_page(refused: Refused | None = None) -> ResponseReturnValue:
 
 
 def content_of_form() -> dict[str, Any]:
-    """What the form says, in the form of a profile; a row of reply periods without a number is left out."""
+    """What the form says, in the form of a profile; a row without a number is left out."""
     columns = [request.form.getlist(f"reply_{name}") for name in ("urgency", "kind", "category", "count", "unit")]
     return {
         "reply": [
@@ -122,6 +127,19 @@ def content_of_form() -> dict[str, Any]:
             for urgency, kind, category, count, unit in zip(*columns, strict=False)
             if count.strip()
         ],
+        "warnings": [
+            {"mark": field(f"step_{row}_mark"), "at": share(at), "tells": request.form.getlist(f"step_{row}_tells")}
+            for row in range(STEPS)
+            if (at := field(f"step_{row}_at"))
+        ],
         "visit_tries": field("visit_tries"),
         **{name: {"count": field(f"{name}_count"), "unit": field(f"{name}_unit")} for name in PERIODS},
     }
+
+
+def share(percent: str) -> float | str:
+    """A part of the time from its percentage; what is no number stays as it is, for the profile to refuse."""
+    try:
+        return float(percent.rstrip("%％")) / 100
+    except ValueError:
+        return percent

@@ -166,6 +166,13 @@ PERIODS = {
     "unanswered": lazy_gettext("联系不上多久后办结"),
 }
 """period of a deadline profile -> what people call it."""
+TOLD = {
+    "handler": lazy_gettext("经办人"),
+    "holder": lazy_gettext("承办方全体"),
+    "above": lazy_gettext("上级单位"),
+    "supervisor": lazy_gettext("督办人员"),
+}
+"""who a step of the escalation chain tells -> what people call them."""
 UNITS = {
     "hours": lazy_gettext("小时"),
     "working_days": lazy_gettext("工作日"),

@@ -115,7 +115,8 @@ def test_marks_come_in_their_order_and_the_next_one_is_always_ahead(span: int, e
     mark, next_at = deadlines("shandong").mark(since, due, now), deadlines("shandong").next_mark(since, due, now)
     assert (mark == "overdue") == (now > due)
     assert next_at is None or next_at >= now
-    assert (next_at is None) == (mark == "overdue")
+    last = due + (due - since) * (deadlines("shandong").profile.warnings[-1].at - 1)
+    assert (next_at is None) == (now > last)
 
 
 @pytest.mark.parametrize(
@@ -125,6 +126,9 @@ def test_marks_come_in_their_order_and_the_next_one_is_always_ahead(span: int, e
         {"sign": {"working_days": 0}},
         {"sign": {"fortnights": 1}},
         {"warnings": [{"mark": "red", "at": 0.8, "tells": []}, {"mark": "yellow", "at": 0.5, "tells": []}]},
+        {"warnings": [{"mark": "overdue", "at": 0.9, "tells": []}, {"mark": "overdue", "at": 1, "tells": []}]},
+        {"warnings": [{"mark": "yellow", "at": 0.5, "tells": ["holder"]}]},  # nothing comes when the time is over
+        {"warnings": [{"mark": "overdue", "at": 1, "tells": ["mayor"]}]},
         {"surprise": 1},
     ],
 )

@@ -243,6 +243,87 @@ def test_marks_are_given_once_each_and_long_overdue_is_supervised(loop: Loop, cl
         assert (order.agency_code, order.ordered_by_id, order.closed_at) == ("C-URBAN", None, None)
 
 
+AT_C_URBAN, BOSS, ABOVE = "+8613900000001", "+8613900000002", "+8613900000003"
+
+
+def with_telephones(loop: Loop) -> None:
+    """Somebody at the agency, somebody at the one above it, and a supervisor who can be told."""
+    with loop.database.write() as session:
+        session.get_one(Agency, "C-URBAN").parent_code = "C-HR"
+        for staff in session.scalars(select(Staff)):
+            staff.telephone = {"agency1": AT_C_URBAN, "supervisor1": BOSS}.get(staff.username)
+            staff.agency_code = "C-URBAN" if staff.username == "agency1" else staff.agency_code
+        above = Staff(username="above", name="上级", password_hash="x", role="agency", agency_code="C-HR")
+        above.telephone = ABOVE
+        session.add(above)
+
+
+def told(loop: Loop) -> list[tuple[str, str]]:
+    """Who of the staff was sent what, in order: the number, and the word by which the message is known."""
+    with loop.database.read() as session:
+        sent = session.scalars(select(OutgoingMessage).order_by(OutgoingMessage.id))
+        words = {"过半": "yellow", "即将到期": "red", "已超期": "overdue", "已列入督办": "supervised"}
+        found = [(row.recipient, mark, row.body["text"]) for row in sent for mark in words.items()]
+    return [(to, mark) for to, (word, mark), text in found if f"{word}" in text and to != LAMP.contact]
+
+
+@pytest.mark.parametrize("jurisdiction", shipped_profiles())
+def test_the_chain_tells_each_of_its_people_once_at_each_step_and_goes_up(
+    loop: Loop, clock: StandingClock, jurisdiction: str
+) -> None:
+    with_telephones(loop)
+    chain = shipped_profiles()[jurisdiction].warnings
+    filing = Filing(what="路灯不亮", urgency="urgent")
+    with loop.database.write() as session:
+        number = service.file_case(session, Knowledge(), filing, Actor("bot"), clock(), jurisdiction).number
+    loop.act(number, "accept", "operator")
+    loop.act(number, "dispatch", "dispatcher", agency="C-URBAN")
+    loop.act(number, "sign", "agency")
+    since, due = clock(), loop.case(number).due_at
+    numbers = {"handler": {AT_C_URBAN}, "holder": {AT_C_URBAN}, "above": {ABOVE}, "supervisor": {BOSS}}
+    expected = [
+        (one, step.mark) for step in chain for one in sorted(set().union(*(numbers[who] for who in step.tells)))
+    ]
+    for step in chain:
+        clock.now = since + (due - since) * step.at + timedelta(minutes=1)
+        loop.sweep()
+        loop.sweep()
+    assert sorted(told(loop)) == sorted(expected)
+    assert {to for to, _ in told(loop)} == {AT_C_URBAN, ABOVE, BOSS}
+
+
+def test_a_job_that_was_down_tells_late_ones_once_and_changes_no_deadline(loop: Loop, clock: StandingClock) -> None:
+    with_telephones(loop)
+    number = loop.dispatched(Filing(what="路灯不亮", urgency="urgent"))
+    loop.act(number, "sign", "agency")
+    before = loop.case(number)
+    clock.advance(hours=25)
+    loop.sweep()
+    loop.sweep()
+    after = loop.case(number)
+    assert told(loop) == [(AT_C_URBAN, "overdue"), (ABOVE, "overdue")]
+    assert (after.due_at, after.step_due_at, after.step_since) == (before.due_at, before.step_due_at, before.step_since)
+
+
+def test_who_signed_is_told_first_and_whoever_has_left_never(loop: Loop, clock: StandingClock) -> None:
+    with_telephones(loop)
+    number = loop.dispatched(Filing(what="路灯不亮", urgency="urgent"))
+    with loop.database.write() as session:
+        colleague = Staff(username="agency9", name="同事", password_hash="x", role="agency", agency_code="C-URBAN")
+        colleague.telephone = "+8613900000009"
+        session.add(colleague)
+        session.flush()
+        service.act_on(session, number, "sign", Actor("agency", colleague), {}, clock())
+    clock.advance(hours=13)
+    loop.sweep()
+    assert told(loop) == [("+8613900000009", "yellow")]
+    with loop.database.write() as session:
+        session.query(Staff).filter_by(username="agency9").one().left_at = clock()
+    clock.advance(hours=7)
+    loop.sweep()
+    assert told(loop)[1:] == [(AT_C_URBAN, "red")]
+
+
 def test_the_city_edits_deadlines_and_days_and_cases_keep_what_they_were_promised(
     loop: Loop, clock: StandingClock
 ) -> None:

@@ -6,6 +6,7 @@ import httpx
 import pytest
 
 from backend.cases import service as cases
+from backend.cases.city_deadlines import deadlines, last_saved
 from backend.cases.service import Actor, Filing
 from backend.directory.models import Staff
 from backend.parts import Parts
@@ -85,22 +86,46 @@ def test_nobody_else_sets_deadlines(web: httpx.Client) -> None:
     assert web.get("/console/supervision").status_code == 403
 
 
-def test_deadlines_saved_on_the_page_hold_for_what_is_filed_from_then_on(web: httpx.Client, parts: Parts) -> None:
-    log_in(web, "supervisor1")
-    page = web.get("/console/deadlines")
+def deadlines_form(web: httpx.Client) -> dict[str, object]:
+    """A form of the deadlines that is in order."""
     names = ["accept", "dispatch", "sign", "send_back", "rule", "extension", "pause", "visit", "review", "redo"]
     names += ["supervision", "supervise_after", "unanswered"]
-    fields: dict[str, object] = {"csrf_token": token_of(page), "visit_tries": "2"}
+    fields: dict[str, object] = {"csrf_token": token_of(web.get("/console/deadlines")), "visit_tries": "2"}
     fields |= {f"{name}_count": "1" for name in names} | {f"{name}_unit": "working_days" for name in names}
-    row = {"reply_urgency": "", "reply_kind": "", "reply_category": "", "reply_unit": "hours"}
-    refused = web.post("/console/deadlines", data=fields | row | {"reply_count": "x"})
+    fields |= {"reply_urgency": "", "reply_kind": "", "reply_category": "", "reply_unit": "hours", "reply_count": "6"}
+    fields |= {"step_0_mark": "red", "step_0_at": "75", "step_0_tells": ["handler", "supervisor"]}
+    return fields | {"step_1_mark": "overdue", "step_1_at": "100", "step_1_tells": "above"}
+
+
+def test_deadlines_saved_on_the_page_hold_for_what_is_filed_from_then_on(web: httpx.Client, parts: Parts) -> None:
+    log_in(web, "supervisor1")
+    fields = deadlines_form(web)
+    refused = web.post("/console/deadlines", data=fields | {"reply_count": "x"})
     assert refused.status_code == 422
     assert "期限设置有误" in refused.text
-    assert web.post("/console/deadlines", data=fields | row | {"reply_count": "6"}).status_code == 302
+    assert web.post("/console/deadlines", data=fields).status_code == 302
     with parts.database.write() as session:
         filing = Filing(what="井盖坏了")
         case = cases.file_case(session, parts.knowledge, filing, Actor("bot"), parts.clock(), "shandong")
         assert (case.due_at - parts.clock()).total_seconds() == 6 * 3600
+        chain = deadlines(session, "shandong").profile.warnings
+    assert [(step.mark, step.at, step.tells) for step in chain] == [
+        ("red", 0.75, ("handler", "supervisor")),
+        ("overdue", 1.0, ("above",)),
+    ]
+    assert 'value="75"' in web.get("/console/deadlines").text
+
+
+@pytest.mark.parametrize(
+    "step", [{"step_1_at": "soon"}, {"step_1_at": "nan"}, {"step_1_at": "90"}, {"step_1_at": ""}, {"step_0_at": "900"}]
+)
+def test_a_chain_that_can_not_be_is_refused(web: httpx.Client, parts: Parts, step: dict[str, str]) -> None:
+    log_in(web, "supervisor1")
+    refused = web.post("/console/deadlines", data=deadlines_form(web) | step)
+    assert refused.status_code == 422
+    assert "warnings" in refused.text
+    with parts.database.read() as session:
+        assert last_saved(session, "shandong") is None
 
 
 def test_a_day_is_set_and_left_to_the_calendars_again(web: httpx.Client) -> None:
