@@ -3,7 +3,7 @@
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import JSON, ForeignKey, Index, LargeBinary, String, Text, UniqueConstraint
+from sqlalchemy import JSON, ForeignKey, Index, LargeBinary, String, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from backend.audit import audited
@@ -76,7 +76,17 @@ class CaseEvent(Base):
     """One act on a case, kept for ever; the state can be recomputed from these rows."""
 
     __tablename__ = "case_events"
-    __table_args__ = (UniqueConstraint("case_id", "number"), Index("ix_case_events_act", "act", "case_id"))
+    __table_args__ = (
+        UniqueConstraint("case_id", "number"),
+        Index("ix_case_events_act", "act", "acted_at", "case_id"),
+        # What people did, newest first; most acts are the clock's, the bot's and the citizens'.
+        Index(
+            "ix_case_events_staff",
+            *("staff_id", "id"),
+            sqlite_where=text("staff_id IS NOT NULL"),
+            postgresql_where=text("staff_id IS NOT NULL"),
+        ),
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     case_id: Mapped[int] = mapped_column(ForeignKey("cases.id"))

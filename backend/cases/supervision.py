@@ -8,10 +8,11 @@ from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session, selectinload
 
 from backend.cases.models import Case, CaseEvent, IdentityAccess, SupervisionOrder
-from backend.cases.rules import OPEN_STATES
 from backend.directory.models import Agency, Staff
 
 SHOWN = 100
+IS_OPEN = Case.step_due_at.is_not(None)
+"""The same as a state in OPEN_STATES (service.begin_step), and what indexes know of the few among all that have ended."""
 
 
 @dataclass(frozen=True)
@@ -27,14 +28,14 @@ class AgencyLoad:
 
 def by_deadline(session: Session) -> list[Case]:
     """The open cases, the step that is due first or longest overdue at the top."""
-    query = select(Case).where(Case.state.in_(OPEN_STATES)).order_by(Case.step_due_at).limit(SHOWN)
+    query = select(Case).where(IS_OPEN).order_by(Case.step_due_at).limit(SHOWN)
     return list(session.scalars(query.options(selectinload(Case.agency), selectinload(Case.category))))
 
 
 def by_repetition(session: Session) -> list[Case]:
     """The open cases that came again, were sent back or redone, most often first."""
     often = Case.repeats + Case.send_backs + Case.redos
-    query = select(Case).where(Case.state.in_(OPEN_STATES), often > 0).order_by(often.desc(), Case.id).limit(SHOWN)
+    query = select(Case).where(IS_OPEN, often > 0).order_by(often.desc(), Case.id).limit(SHOWN)
     return list(session.scalars(query.options(selectinload(Case.agency), selectinload(Case.category))))
 
 
@@ -47,7 +48,7 @@ def by_agency(session: Session, now: datetime) -> list[AgencyLoad]:
     rows = session.execute(
         select(Agency.code, Agency.name, func.count(), overdue, func.sum(Case.redos))
         .join(Case, Case.responsible_code == Agency.code)
-        .where(Case.state.in_(OPEN_STATES))
+        .where(IS_OPEN)
         .group_by(Agency.code, Agency.name)
         .order_by(overdue.desc(), func.count().desc(), Agency.code)
         .limit(SHOWN)

@@ -111,16 +111,15 @@ def show_standings() -> ResponseReturnValue:
     """The standings; of a month that is frozen the ranking as it was frozen, with what has been corrected since."""
     wanted, settings, now = asked(), city_settings(), parts().clock()
     with parts().database.read() as session:
-        found = ranked(
-            assessment.assess(session, wanted.since, wanted.until, wanted.by, wanted.agency), city_settings()
-        )
         frozen = session.get(AssessmentMonth, wanted.month) if wanted.span == 1 and wanted.by == "agency" else None
-        rows = [assessment.row_of(place, one, settings) for place, one in found]
         corrections = assessment.corrections(session, frozen) if frozen else []
         if frozen:
             rows = [row for row in frozen.content["rows"] if wanted.agency in ("", row["value"])]
-        elif wanted.agency and wanted.by == "agency":
-            rows = [row | {"place": None} for row in rows]  # of one alone there is no place
+        else:
+            found = assessment.assess(session, wanted.since, wanted.until, wanted.by, wanted.agency)
+            rows = [assessment.row_of(place, one, settings) for place, one in ranked(found, settings)]
+            if wanted.agency and wanted.by == "agency":
+                rows = [row | {"place": None} for row in rows]  # of one alone there is no place
         return render_template(
             "console/assessment/standings.html",
             wanted=wanted,

@@ -87,6 +87,8 @@ def show_figures() -> ResponseReturnValue:
         called = names(session, current_locale())
         other = compared_slice(wanted, compared)
         rows = rows_of(session, wanted, other, dimension)
+        series = figures.over_time(session, wanted)
+        series_before = figures.over_time(session, other, figures.fitting_step(wanted)) if other else []
         html = render_template(
             "console/insight/figures.html",
             wanted=wanted,
@@ -94,12 +96,12 @@ def show_figures() -> ResponseReturnValue:
             other=other,
             compared=compared,
             dimension=dimension,
-            totals=figures.totals(session, wanted),
-            totals_before=figures.totals(session, other) if other else None,
+            totals=sum((one for _, one in series), Counts()),
+            totals_before=sum((one for _, one in series_before), Counts()) if other else None,
             stock=figures.stock(session, wanted, now),
             rows=rows,
-            series=figures.over_time(session, wanted),
-            series_before=figures.over_time(session, other, figures.fitting_step(wanted)) if other else [],
+            series=series,
+            series_before=series_before,
             step=figures.fitting_step(wanted),
             counted=figures.up_to_date(session),
             called=called,

@@ -148,9 +148,15 @@ def has_words(words: str) -> ColumnElement[bool]:
 def lines(session: Session, ids: list[str], near: set[str]) -> list[Line]:
     """The lines of the list for these articles, in their order."""
     articles = {one.id: one for one in session.scalars(select(Article).where(Article.id.in_(ids)))}
+    last = (
+        select(func.max(ArticleVersion.id))
+        .where(ArticleVersion.article_id.in_(ids))
+        .group_by(ArticleVersion.article_id)
+    )
+    newest = {one.article_id: one for one in session.scalars(select(ArticleVersion).where(ArticleVersion.id.in_(last)))}
     now = parts().clock()
     came_of = {one.article_id: one for one in outcomes(session, now - LATELY, now)}
-    return [Line(articles[one], articles[one].versions[-1], one in near, came_of.get(one)) for one in ids]
+    return [Line(articles[one], newest[one], one in near, came_of.get(one)) for one in ids]
 
 
 def authors(session: Session) -> list[tuple[int, str]]:

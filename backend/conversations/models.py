@@ -18,6 +18,13 @@ class Conversation(Base):
     __table_args__ = (
         Index("ix_conversations_dialled", "dialled", "started_at"),
         Index("ix_conversations_operator_state", "operator_id", "state"),
+        # The few whose operator has still to say what came of them, among all that an operator ever had.
+        Index(
+            "ix_conversations_unfinished",
+            "operator_id",
+            sqlite_where=text("operator_id IS NOT NULL AND wrap_up IS NULL"),
+            postgresql_where=text("operator_id IS NOT NULL AND wrap_up IS NULL"),
+        ),
     )
 
     id: Mapped[str] = mapped_column(String(40), primary_key=True)

@@ -73,6 +73,8 @@ LAST_REPLY = (
     .order_by(Turn.number.desc())
     .limit(1)
 )
+IS_OPEN = Conversation.closed_at.is_(None)
+"""What indexes know of the few conversations among all that are over."""
 SAID_BEFORE = select(Turn).where(Turn.conversation_id == bindparam("talk"), Turn.message_key == bindparam("key"))
 
 LATELY = timedelta(hours=8)
@@ -418,7 +420,7 @@ def priority_of(session: Session, conversation: Conversation, now: datetime) -> 
 
 def queue(session: Session, staff: Staff | None = None) -> list[Conversation]:
     """Conversations that wait for a person, in the order in which this operator, or just anybody, is to take them."""
-    waiting = session.scalars(select(Conversation).where(Conversation.state == "waiting"))
+    waiting = session.scalars(select(Conversation).where(Conversation.state == "waiting", IS_OPEN))
     if staff is None:
         return in_order(waiting)
     return in_order(waiting, listed(staff.languages), listed(staff.skills))
@@ -455,7 +457,7 @@ def held_by(session: Session, staff: Staff) -> list[Conversation]:
     return list(
         session.scalars(
             select(Conversation)
-            .where(Conversation.state == "operator", Conversation.operator_id == staff.id)
+            .where(Conversation.state == "operator", Conversation.operator_id == staff.id, IS_OPEN)
             .options(selectinload(Conversation.turns))
             .order_by(Conversation.started_at)
         )

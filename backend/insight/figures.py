@@ -190,11 +190,12 @@ def fitting_step(wanted: Slice) -> Step:
 
 def stock(session: Session, wanted: Slice, now: datetime) -> Stock:
     """What lies there at the end of the last day of the slice, or now, when that day isn't over."""
-    so_far = totals(session, replace(wanted, since=BEGINNING))
     if wanted.until <= today(now):
+        so_far = totals(session, replace(wanted, since=BEGINNING))
         return Stock(so_far.filed - so_far.ended, so_far.lapsed - so_far.late)
-    late = select(func.count()).select_from(CaseFact).where(*conditions(session, wanted, CaseFact), *missed(now))
-    return Stock(so_far.filed - so_far.ended, session.scalar(late) or 0)
+    facts = select(func.count()).select_from(CaseFact).where(*conditions(session, wanted, CaseFact))
+    lying = session.scalar(facts.where(CaseFact.ended_at.is_(None)))
+    return Stock(lying or 0, session.scalar(facts.where(*missed(now))) or 0)
 
 
 def missed(now: datetime) -> tuple[ColumnElement[bool], ...]:

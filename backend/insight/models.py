@@ -24,6 +24,7 @@ class CaseFact(Base):
         Index("ix_case_facts_district", "district", "filed_at"),
         Index("ix_case_facts_category", "category", "filed_at"),
         Index("ix_case_facts_agency", "agency", "filed_at"),
+        Index("ix_case_facts_agency_settled", "agency", "settled_at"),
         Index(
             "ix_case_facts_unsettled",
             "due_at",
