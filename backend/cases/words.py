@@ -3,6 +3,7 @@
 from datetime import datetime
 from pathlib import Path
 
+from backend.cases.deadlines import Period
 from backend.cases.models import Case
 from backend.cases.rules import PAUSE_REASONS, STATES
 from backend.clock import local
@@ -29,6 +30,8 @@ STATES_EN = {
     "declined": "not accepted",
     "withdrawn": "withdrawn",
 }
+UNITS_ZH = {"hours": "小时", "working_days": "个工作日", "calendar_days": "天"}
+UNITS_EN = {"hours": "hours", "working_days": "working days", "calendar_days": "days"}
 PAUSE_REASONS_EN = {
     "citizen": "waiting for papers or help from you",
     "procedure": "a court, arbitration or review procedure is under way",
@@ -51,6 +54,19 @@ def day_words(moment: datetime, locale: str) -> str:
     """A day, written: 2026年11月30日, 30 November 2026."""
     day = local(moment)
     return f"{day.day} {day:%B %Y}" if locale == "en" else f"{day.year}年{day.month}月{day.day}日"
+
+
+def due_words(moment: datetime, locale: str) -> str:
+    """A deadline, written: the day, and the minute where it isn't the day's last."""
+    at = local(moment)
+    return day_words(moment, locale) if (at.hour, at.minute) == (23, 59) else f"{day_words(moment, locale)} {at:%H:%M}"
+
+
+def period_words(period: Period, locale: str) -> str:
+    """A period, written: 5个工作日, 5 working days."""
+    if locale == "en":
+        return f"{period.count} {UNITS_EN[period.unit] if period.count > 1 else UNITS_EN[period.unit][:-1]}"
+    return f"{period.count}{UNITS_ZH[period.unit]}"
 
 
 def day_spoken(moment: datetime, locale: str) -> str:

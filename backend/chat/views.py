@@ -2,6 +2,7 @@
 
 import unicodedata
 from dataclasses import dataclass
+from itertools import pairwise
 
 from flask import Blueprint, Response, redirect, render_template, request, send_from_directory, url_for
 from flask_babel import gettext
@@ -21,12 +22,14 @@ from backend.attachments import (
 )
 from backend.cases import links
 from backend.cases import service as cases
+from backend.cases.city_deadlines import deadlines
+from backend.cases.deadlines import STEPS, Period
 from backend.cases.lookup import look_up
 from backend.cases.models import Case
-from backend.cases.rules import ANSWERS, FINAL_STATES, possible_acts
+from backend.cases.rules import ANSWERS, BEFORE_REPLY, FINAL_STATES, possible_acts
 from backend.cases.service import Actor
 from backend.cases.visits import GRADES, WORDS_LIMIT
-from backend.cases.words import answer_of, day_words, state_words
+from backend.cases.words import answer_of, day_words, due_words, period_words, state_words
 from backend.city import city_name
 from backend.clock import local
 from backend.conversations.announcements import current
@@ -58,11 +61,12 @@ EXAMPLES = ("heating-not-warm", "hukou-newborn", "noise-construction-night", "re
 
 @dataclass(frozen=True)
 class Step:
-    """One station of the progress line: done, now or to come, and the day on which it was reached."""
+    """One station of the progress line: done, now or to come, the day on which it was reached, and until when it will be."""
 
     name: str
     place: str
     day: str
+    due: str = ""
 
 
 @dataclass(frozen=True)
@@ -245,7 +249,7 @@ def shown_case(case: Case, locale: str, token: str) -> CaseShown:
         merged_into=case.merged_into.number if case.merged_into else "",
         number=case.number,
         state=state_words(case.state, locale),
-        steps=progress(case, locale),
+        steps=progress(case, locale, promises(case, locale)),
         category=case.category.name_en if locale == "en" else case.category.name,
         agency=case.agency.name,
         proposed=case.state in ("filed", "accepted"),
@@ -260,7 +264,29 @@ def citizens_acts(case: Case) -> list[str]:
     return [rule.act for rule in possible_acts(cases.citizens_situation(case, parts().clock()), "citizen")]
 
 
-def progress(case: Case, locale: str) -> list[Step]:
+def promises(case: Case, locale: str) -> dict[str, str]:
+    """Until when each station to come will be reached: the next one and the reply by a day, what begins only then in so many
+    hours or days after it."""
+    if case.state in FINAL_STATES:
+        return {}
+    with parts().database.read() as session:
+        profile = deadlines(session, case.profile).profile
+    found = {}
+    for before, station in pairwise(MAIN_STATES):
+        if before in STEPS and station != case.state:
+            period: Period = getattr(profile, STEPS[before])
+            found[station] = gettext(
+                "%(before)s后%(period)s内", before=state_words(before, locale), period=period_words(period, locale)
+            )
+    if case.state in BEFORE_REPLY:
+        found["replied"] = gettext("最晚%(day)s", day=due_words(case.due_at, locale))
+    following = dict(pairwise(MAIN_STATES)).get(case.state, case.state)
+    if case.step_due_at and following != "replied":
+        found[following] = gettext("最晚%(day)s", day=due_words(case.step_due_at, locale))
+    return found
+
+
+def progress(case: Case, locale: str, due: dict[str, str]) -> list[Step]:
     """The stations that the case has passed, the one where it is, and unless it has ended those to come.
 
     A case that was sent back to be redone is shown where it is now, and how it came there; a case that was answered on the
@@ -273,8 +299,8 @@ def progress(case: Case, locale: str) -> list[Step]:
     passed = [state for state in line[:now] if state in reached]
     return [
         *(Step(state_words(state, locale), "done", reached[state]) for state in passed),
-        Step(state_words(case.state, locale), "now", reached.get(case.state, "")),
-        *(Step(state_words(state, locale), "later", "") for state in line[now + 1 :]),
+        Step(state_words(case.state, locale), "now", reached.get(case.state, ""), due.get(case.state, "")),
+        *(Step(state_words(state, locale), "later", "", due.get(state, "")) for state in line[now + 1 :]),
     ]
 
 

@@ -160,6 +160,32 @@ def test_a_case_that_is_done_again_is_shown_where_it_is_now(web: httpx.Client, p
     assert "2026年11月26日" in page.text  # three working days, not five
 
 
+def dues_of(page: httpx.Response) -> list[str]:
+    """What the progress line promises, in its order."""
+    return re.findall(r'data-testid="step-due">([^<]+)<', page.text)
+
+
+def test_a_citizen_sees_for_each_step_to_come_until_when_it_will_be_done(
+    web: httpx.Client, parts: Parts, number: str
+) -> None:
+    after = ["已转办后1个工作日内", "最晚2026年11月30日", "已答复后5个工作日内", "已回访后1个工作日内"]
+    assert dues_of(look_up(web, number, "1234")) == ["最晚2026年11月23日 14:00", "已受理后4小时内", *after]
+    act(parts, number, "accept")
+    assert dues_of(look_up(web, number, "1234")) == ["最晚2026年11月23日 16:00", *after]
+    act(parts, number, "dispatch", agency="C-URBAN")
+    assert dues_of(look_up(web, number, "1234")) == ["最晚2026年11月24日", *after[1:]]
+    agency = Actor("agency", agency_code="C-URBAN")
+    act(parts, number, "sign", agency)
+    assert dues_of(look_up(web, number, "1234")) == after[1:]
+    act(parts, number, "reply", agency, note="已修")
+    assert dues_of(look_up(web, number, "1234")) == ["最晚2026年11月30日", after[3]]
+    assert "by 30 November 2026" in look_up(web, number, "1234", lang="en").text
+    assert "within 1 working day once" in look_up(web, number, "1234", lang="en").text
+    act(parts, number, "visit", contacted="yes", solved="no", satisfied="no")
+    act(parts, number, "redo", note="仍不亮")
+    assert dues_of(look_up(web, number, "1234")) == ["最晚2026年11月26日"]
+
+
 def test_a_case_that_was_declined_ends_there_with_the_reason(web: httpx.Client, parts: Parts, number: str) -> None:
     act(parts, number, "decline", note="不属于本市")
     page = look_up(web, number, "1234")
