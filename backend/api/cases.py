@@ -74,10 +74,11 @@ def file_case(body: dict[str, Any]) -> dict[str, Any]:
 @wants("cases:read")
 @blueprint.response(200, CaseOut)
 def get_case(number: str) -> dict[str, Any]:
-    """One case by its number; with an agency's key one of that agency's."""
+    """One case by its number; with an agency's key one that this agency may see."""
     with parts().database.read() as session:
         case = service.get_case(session, number)
-        if caller().agency_code not in (None, case.agency_code):
+        agency = caller().agency_code
+        if agency and not service.may_see(session, case, agency):
             raise Refused("case_not_found", 404)
         return case_json(case)
 

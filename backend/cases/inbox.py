@@ -11,7 +11,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column, selectinload
 from backend.audit import audited
 from backend.cases.models import Case, CaseEvent
 from backend.cases.rules import OPEN_STATES
-from backend.cases.service import cases_of
+from backend.cases.service import cases_of, stands_for
 from backend.database import Base, UtcDateTime
 from backend.directory.models import Staff
 from backend.errors import Refused
@@ -52,28 +52,30 @@ class Deed:
 
 
 def lists(session: Session, agency_code: str) -> dict[str, list[Case]]:
-    """The open cases of an agency, what is due first on top: `sign`, `hand`, `help` and `others`, whose turn it is not."""
+    """The open cases of an agency, and of those that it stands in for, what is due first on top: `sign`, `hand`, `help` and
+    `others`, whose turn it is not."""
+    theirs = stands_for(session, agency_code)
     query = (
         select(Case)
-        .where(cases_of(agency_code), Case.state.in_(OPEN_STATES))
+        .where(cases_of(session, agency_code), Case.state.in_(OPEN_STATES))
         .options(selectinload(Case.category), selectinload(Case.agency), selectinload(Case.co_handlers))
         .order_by(Case.step_due_at)
         .limit(SHOWN)
     )
     found: dict[str, list[Case]] = {"sign": [], "hand": [], "help": [], "others": []}
     for case in session.scalars(query):
-        found[place_of(case, agency_code)].append(case)
+        found[place_of(case, theirs)].append(case)
     return found
 
 
-def place_of(case: Case, agency_code: str) -> str:
-    """In which list of this agency an open case stands."""
-    if case.agency_code == agency_code and case.state == "dispatched":
+def place_of(case: Case, theirs: frozenset[str]) -> str:
+    """In which list of the agency that acts for these an open case stands."""
+    if case.agency_code in theirs and case.state == "dispatched":
         return "sign"
-    if case.agency_code == agency_code and case.state in IN_HAND:
+    if case.agency_code in theirs and case.state in IN_HAND:
         return "hand"
-    is_helper = any(helper.agency_code == agency_code for helper in case.co_handlers)
-    return "help" if is_helper and case.agency_code != agency_code and case.state in IN_HAND else "others"
+    is_helper = any(helper.agency_code in theirs for helper in case.co_handlers)
+    return "help" if is_helper and case.agency_code not in theirs and case.state in IN_HAND else "others"
 
 
 def contributed(session: Session, cases: list[Case], agency_code: str) -> set[int]:

@@ -263,7 +263,7 @@ def act_on(session: Session, number: str, act: str, actor: Actor, details: Mappi
     Raises Refused with the reason otherwise, and when somebody else changed the case meanwhile (409).
     """
     case = get_case(session, number)
-    role = role_for(case, actor)
+    role, agency = role_for(session, case, actor)
     given = read_answers(details) if act == "visit" else dict(details)
     rule = decide(situation(session, case, now), act, role, given)
     if isinstance(rule, Refusal):
@@ -271,6 +271,8 @@ def act_on(session: Session, number: str, act: str, actor: Actor, details: Mappi
     kept = {name: value for name, value in given.items() if value not in (None, "")}
     if actor.system:
         kept["system"] = actor.system
+    if agency != actor.agency:
+        kept["for"] = agency
     due = deadlines(session, case.profile)
     before, reply_due = case.state, case.due_at
     change = Change(session, case, due, role, actor.staff.id if actor.staff else None, kept, now)
@@ -291,13 +293,26 @@ def act_on(session: Session, number: str, act: str, actor: Actor, details: Mappi
     return case
 
 
-def role_for(case: Case, actor: Actor) -> str:
-    """As what somebody acts on this case: an agency as the case's own or as a co-handler. Raises Refused (403) otherwise."""
+def role_for(session: Session, case: Case, actor: Actor) -> tuple[str, str | None]:
+    """As what somebody acts on this case, and for which agency: an agency as the case's own or as a co-handler, for itself
+    or for one that it stands in for. Raises Refused (403) otherwise."""
     if actor.role != "agency" or actor.agency == case.agency_code:
-        return actor.role
-    if actor.agency in {helper.agency_code for helper in case.co_handlers}:
-        return "co_handler"
+        return actor.role, actor.agency
+    theirs = stands_for(session, actor.agency)
+    if case.agency_code in theirs:
+        return "agency", case.agency_code
+    helped = [helper.agency_code for helper in case.co_handlers if helper.agency_code in theirs]
+    if helped:
+        return "co_handler", actor.agency if actor.agency in helped else helped[0]
     raise Refused("not_allowed", 403)
+
+
+def stands_for(session: Session, agency_code: str | None) -> frozenset[str]:
+    """The agency, and those that name it as their substitute (代管单位): for as long as they do, it sees and acts on their
+    cases. Empty for no agency."""
+    if agency_code is None:
+        return frozenset()
+    return frozenset({agency_code, *session.scalars(select(Agency.code).where(Agency.substitute_code == agency_code))})
 
 
 def situation(session: Session, case: Case, now: datetime) -> Situation:
@@ -433,14 +448,22 @@ def to_be_asked(session: Session) -> ColumnElement[bool]:
     return and_(Case.state == "replied", Case.contact.is_not(None), or_(false(), *left))
 
 
-def cases_of(agency_code: str) -> ColumnElement[bool]:
-    """What an agency may see: what was sent to it, what it still answers for, and what it was asked to help with."""
-    helped = select(CoHandler.case_id).where(CoHandler.agency_code == agency_code)
+def cases_of(session: Session, agency_code: str) -> ColumnElement[bool]:
+    """What an agency may see: what was sent to it, what it still answers for, and what it was asked to help with; and the
+    same of those that it stands in for."""
+    theirs = sorted(stands_for(session, agency_code))
     return or_(
-        and_(Case.agency_code == agency_code, Case.state.not_in(NOT_FOR_AGENCIES)),
-        Case.responsible_code == agency_code,
-        Case.id.in_(helped),
+        and_(Case.agency_code.in_(theirs), Case.state.not_in(NOT_FOR_AGENCIES)),
+        Case.responsible_code.in_(theirs),
+        Case.id.in_(select(CoHandler.case_id).where(CoHandler.agency_code.in_(theirs))),
     )
+
+
+def may_see(session: Session, case: Case, agency_code: str | None) -> bool:
+    """Whether `cases_of` has this case."""
+    theirs = stands_for(session, agency_code)
+    sent = case.agency_code in theirs and case.state not in NOT_FOR_AGENCIES
+    return sent or case.responsible_code in theirs or any(helper.agency_code in theirs for helper in case.co_handlers)
 
 
 def look_at_identity(session: Session, case: Case, staff: Staff, reason: str, now: datetime) -> str | None:

@@ -97,7 +97,7 @@ def conditions(
     filing."""
     found: list[ColumnElement[bool]] = []
     if person.role == "agency" and person.agency_code:
-        found.append(service.cases_of(person.agency_code))
+        found.append(service.cases_of(session, person.agency_code))
     if asked["state"] == OPEN:
         found.append(Case.state.in_(OPEN_STATES))
     elif asked["state"] in STATES:

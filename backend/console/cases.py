@@ -76,7 +76,7 @@ def do_act(number: str, act: str) -> ResponseReturnValue:
                     staff_id=me().id,
                     for_citizen=act in FOR_CITIZEN,
                 )
-            still_mine = may_see(me(), changed)
+            still_mine = may_see(session, me(), changed)
     except Refused as refused:
         if refused.status in (403, 404):
             raise
@@ -129,26 +129,20 @@ def page(number: str, refused: Refused | None = None, tried: str = "") -> Respon
 def find(session: Session, person: Person, number: str) -> Case:
     """The case, if this person may see it. Raises Refused."""
     found = service.get_case(session, number)
-    if not may_see(person, found):
+    if not may_see(session, person, found):
         raise Refused("not_allowed", 403)
     return found
 
 
-def may_see(person: Person, found: Case) -> bool:
-    """Whether this person may see the case: an agency sees what was sent to it, what it still answers for, and what it helps
-    with."""
-    if person.role != "agency":
-        return True
-    if found.state not in service.NOT_FOR_AGENCIES and found.agency_code == person.agency_code:
-        return True
-    helpers = {helper.agency_code for helper in found.co_handlers}
-    return person.agency_code == found.responsible_code or person.agency_code in helpers
+def may_see(session: Session, person: Person, found: Case) -> bool:
+    """Whether this person may see the case: those of an agency see what service.cases_of says."""
+    return person.role != "agency" or service.may_see(session, found, person.agency_code)
 
 
 def acts_for(session: Session, found: Case, person: Person) -> list[Rule]:
     """What this person may do to the case now, as the agency that has it, as one that helps, or by their role."""
     try:
-        role = service.role_for(found, Actor(person.role, agency_code=person.agency_code))
+        role, _ = service.role_for(session, found, Actor(person.role, agency_code=person.agency_code))
     except Refused:  # it still answers for the case, but another has it now
         return []
     return possible_acts(service.situation(session, found, parts().clock()), role)

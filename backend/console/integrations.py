@@ -111,6 +111,6 @@ def download_attachment(attachment_id: int) -> ResponseReturnValue:
         if me().role == "agency":
             case = session.get(Case, found.case_id) if found.case_id else None
             from_citizen = found.staff_id is None
-            if case is None or not may_see(me(), case) or (from_citizen and is_hidden(me(), case)):
+            if case is None or not may_see(session, me(), case) or (from_citizen and is_hidden(me(), case)):
                 raise Refused("not_found", 404)
         return as_response(found)

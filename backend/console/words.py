@@ -109,6 +109,7 @@ REASONS = {
 DETAILS = {
     "note": lazy_gettext("说明"),
     "agency": lazy_gettext("承办单位"),
+    "for": lazy_gettext("代行单位"),
     "contacted": lazy_gettext("已联系上市民"),
     "solved": lazy_gettext("问题已解决"),
     "satisfied": lazy_gettext("市民满意"),

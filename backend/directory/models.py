@@ -24,7 +24,9 @@ class Agency(Base):
     contact: Mapped[str] = mapped_column(String(100), default="")  # who is to be asked for there
     telephone: Mapped[str] = mapped_column(String(40), default="")
     hours: Mapped[str] = mapped_column(String(200), default="")  # directory/hours.py reads them; empty: not known
-    substitute_code: Mapped[str | None] = mapped_column(ForeignKey("agencies.code"))  # who stands in while it is shut
+    substitute_code: Mapped[str | None] = mapped_column(
+        ForeignKey("agencies.code")
+    )  # who sees and acts on its cases, too
     successor_code: Mapped[str | None] = mapped_column(ForeignKey("agencies.code"))  # what it was merged into
     valid_until: Mapped[date | None]  # the last day on which it took cases; its old cases stay its own
     former_names: Mapped[str] = mapped_column(String(400), default="")  # newest first, ; between them

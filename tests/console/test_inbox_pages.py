@@ -12,7 +12,7 @@ from PIL import Image
 from backend.cases import service as cases
 from backend.cases.models import Case
 from backend.cases.service import Actor, Filing
-from backend.directory.models import Staff
+from backend.directory.models import Agency, Staff
 from backend.directory.service import add_staff
 from backend.parts import Parts
 from tests.conftest import StandingClock
@@ -187,3 +187,57 @@ def test_a_template_is_filled_from_the_case_and_is_its_agencys_alone(clerk: http
 def test_the_inbox_of_a_protected_citizens_case_does_not_say_who_it_was(clerk: httpx.Client, parts: Parts) -> None:
     file(parts, confidential=True)
     assert "13800001234" not in clerk.get("/console/inbox").text
+
+
+# --- standing in for another agency ---------------------------------------------------------------------------------
+
+
+def name_substitute(parts: Parts, of: str, code: str | None) -> None:
+    with parts.database.write() as session:
+        session.get_one(Agency, of).substitute_code = code
+
+
+def test_a_substitute_sees_and_acts_on_the_others_cases_and_the_history_says_for_whom(
+    clerk: httpx.Client, parts: Parts
+) -> None:
+    number = file(parts, OTHER)
+    assert clerk.get(f"/console/cases/{number}").status_code == 403
+    name_substitute(parts, OTHER, MINE)
+    assert (number, "") in listed(clerk.get("/console/inbox"), "sign")
+    assert 'data-testid="stands-in"' in clerk.get("/console/inbox").text
+    assert number in clerk.get("/console/cases").text
+    assert act(clerk, number, "sign").status_code == 302
+    assert act(clerk, number, "reply", note="已派人修好").status_code == 302
+    with parts.database.read() as session:
+        case = cases.get_case(session, number)
+        assert (case.state, case.responsible_code) == ("replied", OTHER)
+        assert [event.details.get("for") for event in case.history if event.act in ("sign", "reply")] == [OTHER, OTHER]
+    page = clerk.get(f"/console/cases/{number}", params={"lang": "zh"})
+    assert "代行单位" in page.text
+
+
+def test_who_is_a_substitute_no_more_sees_and_does_nothing_there(clerk: httpx.Client, parts: Parts) -> None:
+    number = file(parts, OTHER)
+    name_substitute(parts, OTHER, MINE)
+    form = {"csrf_token": token(clerk.get(f"/console/cases/{number}"))}
+    name_substitute(parts, OTHER, None)
+    assert clerk.post(f"/console/cases/{number}/acts/sign", data=form).status_code == 403
+    assert clerk.get(f"/console/cases/{number}").status_code == 403
+    assert listed(clerk.get("/console/inbox"), "sign") == []
+    with parts.database.read() as session:
+        assert cases.get_case(session, number).state == "dispatched"
+
+
+def test_a_substitute_helps_where_the_other_was_asked_to_and_learns_no_more_than_it(
+    clerk: httpx.Client, parts: Parts
+) -> None:
+    number = file(parts, "C-HR", confidential=True)
+    do(parts, number, "sign", Actor("agency", agency_code="C-HR"))
+    do(parts, number, "co_handle", DESK, agency=OTHER)
+    name_substitute(parts, OTHER, MINE)
+    page = clerk.get(f"/console/cases/{number}")
+    assert "13800001234" not in page.text
+    assert act(clerk, number, "contribute", note="已关阀").status_code == 302
+    assert act(clerk, number, "reply", note="好了").status_code == 409
+    with parts.database.read() as session:
+        assert cases.get_case(session, number).history[-1].details["for"] == OTHER

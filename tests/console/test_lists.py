@@ -124,7 +124,7 @@ def test_an_agency_has_its_own_cases_and_cannot_search_for_who_a_protected_citiz
     assert "13900001111" not in page.text
     assert numbers(web.get(LIST, params={"q": "王大明"})) == []
     with year.database.read() as session:
-        theirs = set(session.scalars(select(Case.number).where(cases.cases_of(str(agency)))))
+        theirs = set(session.scalars(select(Case.number).where(cases.cases_of(session, str(agency)))))
     assert set(numbers(page)) <= theirs
 
 
