@@ -1,5 +1,6 @@
 """A line with 100,000 cases and their whole history: what every page with a list takes at the server, and what filing takes,
-with routing and without, on SQLite and PostgreSQL.
+with routing and without, on SQLite and PostgreSQL; with the queries of each page, and the processor's time of this process,
+which is what is left of the time where the machine has nothing else to do and the database is in the process (SQLite).
 
 Baseline for the list of cases: the same page found by counting from the first (OFFSET), as paging is done otherwise. The
 cases are those of backend/insight/sample_year.py; CASES sets how many there are.
@@ -33,7 +34,7 @@ from backend.insight.sample_year import fill
 from backend.parts import Parts
 from tests.conftest import POSTGRES, build, make_settings, postgres_url
 from tests.console.test_gap_pages import log_in
-from tests.console.test_lists import LIST, PAGES
+from tests.console.test_lists import LIST, PAGES, queries_of
 
 SEED = 12345
 DAYS = 365
@@ -96,11 +97,19 @@ def lists(app: Flask, parts: Parts) -> list[dict[str, Any]]:
     table = []
     browsers = {who: log_in(browser(app), who) for who in PAGES}
     for who, page in addresses:
-        table.append(timed(f"{page} ({who})", partial(get, browsers[who], page)))
+        table.append(looked_at(parts.database, f"{page} ({who})", partial(get, browsers[who], page)))
     stranger = browser(app)
-    table.append(timed("/cases (citizen)", partial(get, stranger, "/cases")))
+    table.append(looked_at(parts.database, "/cases (citizen)", partial(get, stranger, "/cases")))
     table.append(timed(f"baseline: half way by OFFSET {middle}", lambda: by_offset(parts.database, middle)))
     return table
+
+
+def looked_at(database: Database, what: str, act: Callable[[], object]) -> dict[str, Any]:
+    """What a page takes, and how often it asks the record."""
+    found = timed(what, act)
+    with queries_of(database) as sent:
+        act()
+    return found | {"queries": len(sent)}
 
 
 def browser(app: Flask) -> httpx.Client:
@@ -144,14 +153,15 @@ def filing(parts: Parts) -> list[dict[str, Any]]:
 
 
 def timed(what: str, act: Callable[[], object], runs: int = RUNS) -> dict[str, Any]:
-    """p50 and p95 in milliseconds, after one run that is not counted."""
+    """p50, p95 and the mean of the processor's time in milliseconds, after one run that is not counted."""
     act()
-    taken = []
+    taken, worked = [], time.process_time()
     for _ in range(runs):
         begun = time.perf_counter()
         act()
         taken.append((time.perf_counter() - begun) * 1000)
-    return {"what": what, "all": taken, **spread(taken)}
+    worked = (time.process_time() - worked) * 1000 / runs
+    return {"what": what, "all": taken, **spread(taken), "processor": round(worked, 1)}
 
 
 def spread(taken: list[float]) -> dict[str, float]:
@@ -167,4 +177,5 @@ def show(result: dict[str, Any]) -> None:
     for row in result["lists"] + result["filing"]:
         row.pop("all", None)
         late = "" if row["p95"] < limits.get(row["what"], LIST_LIMIT) else "  too slow"
-        print(f"  {row['what']:<88} p50 {row['p50']:>7.1f} ms  p95 {row['p95']:>7.1f} ms{late}")
+        times = f"p50 {row['p50']:>7.1f} ms  p95 {row['p95']:>7.1f} ms  processor {row.get('processor', 0):>6.1f} ms"
+        print(f"  {row['what']:<88} {times}  queries {row.get('queries', ''):>3}{late}")
