@@ -29,7 +29,7 @@ from backend.conversations.summary import Summarizer
 from backend.database import Database
 from backend.directory import sessions
 from backend.errors import Refused
-from backend.insight import assessment, issues, mailing, open_data, reports, rollups, words
+from backend.insight import assessment, issues, mailing, open_data, reports, rollups, warning, words
 from backend.jobs.queue import Jobs, jobs
 from backend.knowledge import gaps
 from backend.knowledge.embedding import make_embedder
@@ -177,6 +177,7 @@ def make_jobs(shared: Parts) -> Jobs:
     groups = issues.Index()
     jobs.every_minute("group_cases", lambda: issues.group_cases(shared.database, groups, shared.clock))
     jobs.every_minute("mend_groups", lambda: issues.mend(shared.database, groups, shared.clock))
+    jobs.every_minute("warn", lambda: warning.warn(shared.database, shared.clock))
     jobs.every_minute("count_words", lambda: words.count_words(shared.database, shared.clock))
     jobs.every_minute("publish_open_data", lambda: open_data.publish_due(shared.database, shared.clock))
     jobs.every_minute("make_reports", lambda: reports.make_due(shared.database, shared.clock, address))

@@ -21,6 +21,8 @@ KINDS: Final = {
     "weekly": lazy_gettext("周报"),
     "monthly": lazy_gettext("月报"),
 }
+SENT: Final = KINDS | {"alert": lazy_gettext("预警")}
+"""What somebody can get by e-mail."""
 TYPES: Final = {"docx": "/".join(mailing.DOCX), "pdf": "application/pdf"}
 LISTED: Final = 60
 """Reports on the page; older ones of a kind by choosing it."""
@@ -79,6 +81,7 @@ def reports_page(refused: Refused | None = None) -> str:
             recipients=mailing.recipients(session),
             kind=kind,
             KINDS=KINDS,
+            SENT=SENT,
             sends=bool(parts().settings.smtp_host),
             refusal=refused.sentence(current_locale()) if refused else None,
             now=parts().clock(),

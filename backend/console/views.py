@@ -13,6 +13,7 @@ from backend.console import (
     account,
     administration,
     agencies,
+    alerts,
     announcements,
     assessment,
     audit_log,
@@ -205,6 +206,9 @@ add("/insight/views/<slug>", "insight_view", insight.open_view)
 add("/insight/views/<slug>/remove", "remove_view", insight.remove_view, methods=["POST"])
 add("/insight/issues", "hot_issues", hot_issues.show_issues)
 add("/insight/issues/<int:group_id>", "hot_issue", hot_issues.show_issue)
+add("/insight/alerts", "alerts", alerts.list_alerts)
+add("/insight/alerts/<int:alert_id>", "alert", alerts.show_alert)
+add("/insight/alerts/<int:alert_id>/<act>", "act_on_alert", alerts.act_on_alert, methods=["POST"])
 add("/insight/words", "hot_words", hot_words.show_words)
 add("/insight/screens", "screens", wall.list_screens)
 add("/insight/screens", "make_screen", wall.make_screen, methods=["POST"])

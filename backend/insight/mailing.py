@@ -10,7 +10,9 @@ from sqlalchemy.orm import Session
 
 from backend.database import Database
 from backend.errors import Refused
-from backend.insight.models import Recipient, Report
+from backend.insight import warning
+from backend.insight.models import Alert, Recipient, Report
+from backend.insight.names import names
 from backend.insight.reports import CAUGHT_UP, SAID
 from backend.mail import Compose
 from backend.outbox import NotSent, OutgoingMessage
@@ -21,8 +23,8 @@ DOCX: Final = ("application", "vnd.openxmlformats-officedocument.wordprocessingm
 
 
 def add_recipient(session: Session, kind: str, locale: str, address: str, now: datetime) -> None:
-    """From the next report of this kind on it goes to this address, too. Raises Refused for what is no address."""
-    if kind not in CAUGHT_UP or locale not in LOCALES:
+    """From the next report (or alert) of this kind on it goes to this address, too. Raises Refused for what is none."""
+    if kind not in (*CAUGHT_UP, "alert") or locale not in LOCALES:
         raise Refused("bad_request")
     if not ADDRESS.fullmatch(address) or len(address) > 200:
         raise Refused("address_unreadable")
@@ -56,6 +58,8 @@ def composer(database: Database, address: str) -> Compose:
 
     def compose(message: OutgoingMessage) -> EmailMessage:
         with database.read() as session:
+            if "alert" in message.body:
+                return alert_mail(session, message.body["alert"], message.body["locale"], address)
             report = session.get(Report, message.body["report"])
             if report is None:
                 raise NotSent("the report is gone", final=True)
@@ -70,3 +74,19 @@ def composer(database: Database, address: str) -> Compose:
         return mail
 
     return compose
+
+
+def alert_mail(session: Session, alert_id: int, locale: str, address: str) -> EmailMessage:
+    """The e-mail of an alert: what and where it is, how unusual, and the page that has the rest."""
+    alert = session.get(Alert, alert_id)
+    if alert is None:
+        raise NotSent("the alert is gone", final=True)
+    called = names(session, locale)
+    everywhere, everything = (SAID.say(f"alert_{name}", locale).text for name in ("everywhere", "everything"))
+    subject = warning.subject(alert, called, everywhere, everything)
+    mail = EmailMessage()
+    mail["Subject"] = SAID.say("alert_subject", locale, subject=subject).text
+    facts = {"subject": subject, "hours": alert.hours, "count": alert.count, "expected": f"{alert.expected:.1f}"}
+    said = SAID.say("alert_topic" if alert.kind == "topic" else "alert_body", locale, **facts).text
+    mail.set_content(f"{said}\n\n{address}/console/insight/alerts/{alert.id}\n")
+    return mail

@@ -145,6 +145,54 @@ class HotMember(Base):
     likeness: Mapped[float]  # to the group when it joined
 
 
+class RiskHit(Base):
+    """A case in which words of a risk were found (nlu_data/risk_words.yml)."""
+
+    __tablename__ = "risk_hits"
+
+    case_id: Mapped[int] = mapped_column(ForeignKey("cases.id"), primary_key=True, autoincrement=False)
+    risk: Mapped[str] = mapped_column(String(20), primary_key=True)
+
+
+class Alert(Base):
+    """预警: something of which more comes than chance and season explain (warning.py). Of one thing there is one."""
+
+    __tablename__ = "alerts"
+    __table_args__ = (Index("ix_alerts_state", "state", "raised_at"), Index("ix_alerts_last", "last_at"))
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    kind: Mapped[str] = mapped_column(String(10))  # burst, rise, topic
+    category: Mapped[str] = mapped_column(String(40), default="")  # empty: all
+    district: Mapped[str] = mapped_column(String(40), default="")  # empty: the whole city
+    risk: Mapped[str] = mapped_column(String(20), default="")  # only cases with words of it
+    group_id: Mapped[int | None] = mapped_column(ForeignKey("hot_groups.id"), index=True)  # only cases of this group
+    since: Mapped[datetime] = mapped_column(UtcDateTime)
+    raised_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    last_at: Mapped[datetime] = mapped_column(UtcDateTime)  # until when it gave signs
+    hours: Mapped[int]  # of the window that was most unusual
+    count: Mapped[int]  # of its cases
+    expected: Mapped[float]
+    p: Mapped[float]  # how probable so many or more were
+    days: Mapped[list[list[Any]]] = mapped_column(JSON)  # day, cases, expected, upper limit
+    state: Mapped[str] = mapped_column(String(20), default="open")  # open, acknowledged, closed
+    assigned_to_id: Mapped[int | None] = mapped_column(ForeignKey("staff.id"))
+    reason: Mapped[str] = mapped_column(String(20), default="")  # why it was closed
+
+
+class AlertEvent(Base):
+    """What people did to an alert."""
+
+    __tablename__ = "alert_events"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    alert_id: Mapped[int] = mapped_column(ForeignKey("alerts.id"), index=True)
+    act: Mapped[str] = mapped_column(String(20))  # acknowledged, assigned, closed
+    staff_id: Mapped[int] = mapped_column(ForeignKey("staff.id"))
+    to_id: Mapped[int | None] = mapped_column(ForeignKey("staff.id"))  # to whom it was assigned
+    note: Mapped[str] = mapped_column(Text, default="")
+    at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
 class Mark(Base):
     """How far a count has come. `value` is the last row that is counted for good, `at` when the count was last brought up to
     date, `note` what stands in the way of trusting it just now (a rebuilding, as "3/220"); empty: nothing."""

@@ -33,6 +33,7 @@ class Names:
 
     of_dimension: dict[str, dict[str, str]]
     unknown: str
+    english: bool
 
     @property
     def districts(self) -> list[str]:
@@ -57,4 +58,5 @@ def names(session: Session, locale: str) -> Names:
             "urgency": {code: both[english] for code, both in URGENCIES.items()},
         },
         UNKNOWN[english],
+        english,
     )

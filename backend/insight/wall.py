@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from backend.clock import local
 from backend.conversations.models import Conversation
-from backend.insight import figures, issues, names
+from backend.insight import figures, issues, names, warning
 from backend.insight.figures import Slice, midnight
 from backend.insight.models import Mark
 from backend.insight.words import hot_words
@@ -45,7 +45,7 @@ def snapshot(session: Session, now: datetime, locale: str) -> dict[str, Any]:
         "agencies": agencies(session, month, called),
         "overdue": overdue(session, now, called),
         "words": hot(session, month),
-        "alerts": [],
+        "alerts": alerts(session, called, locale),
     }
 
 
@@ -140,6 +140,16 @@ def hot_issues(session: Session, month: Slice) -> list[dict[str, Any]]:
         return [{"name": one.name, "count": one.cases, "share": one.share, "before": one.before} for one in found]
 
     return kept(session, "hot", month, make)
+
+
+def alerts(session: Session, called: names.Names, locale: str) -> list[dict[str, Any]]:
+    """What early warning has found and nobody has closed, newest first. What words of a risk found is not for a hall."""
+    everywhere, everything = ("Whole city", "all categories") if locale == "en" else ("全市", "全部类别")
+    found = [one for one in warning.alerts(session, "") if not one.risk and one.kind != "topic"][:SHOWN]
+    return [
+        {"name": warning.subject(one, called, everywhere, everything), "count": one.count, "expected": one.expected}
+        for one in found
+    ]
 
 
 def kept(session: Session, name: str, month: Slice, make: Callable[[], list[dict[str, Any]]]) -> list[dict[str, Any]]:

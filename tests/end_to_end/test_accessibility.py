@@ -23,7 +23,7 @@ from backend.conversations import presence, service, wrap_up
 from backend.conversations.models import Announcement, AnnouncementEvent
 from backend.directory.models import Staff
 from backend.directory.rules import RIGHTS
-from backend.insight.models import HotGroup, HotMember
+from backend.insight.models import Alert, HotGroup, HotMember
 from backend.knowledge.gaps import group_new
 from backend.knowledge.models import Article, Document, GapGroup, Import
 from backend.knowledge.service import log_gap
@@ -125,17 +125,23 @@ def furnish(app: Flask) -> dict[str, Any]:
         notice = Announcement(kind="outage", occasion="always", text_zh="停水", text_en="No water", categories=[])
         issue = HotGroup(name="路灯 和平路", size=2, total=b"", words={"路灯": 2}, district="", community="")
         issue.first_at = issue.last_at = now
-        session.add_all((notice, issue))
+        alert = Alert(
+            kind="burst", category="", district="", risk="", since=now, raised_at=now, last_at=now, hours=3, count=9,
+            expected=0.5, p=1e-9, days=[["2026-11-22", 1, 0.5, 3]],
+        )  # fmt: skip
+        session.add_all((notice, issue, alert))
         session.flush()
         session.add(HotMember(case_id=case.id, group_id=issue.id, likeness=1.0))
         session.add(
             AnnouncementEvent(announcement_id=notice.id, act="write", content={}, staff_id=staff.id, acted_at=now)
         )
+        alert_id = alert.id
         number, announcement_id, conversation_id, staff_id = case.number, notice.id, talk.id, staff.id
         issue_id = issue.id
     group_new(parts.database, None, now)
     with parts.database.read() as session:
         return {
+            "alert_id": alert_id,
             "announcement_id": announcement_id,
             "article_id": session.scalars(select(Article.id).order_by(Article.id)).first(),
             "code": "greet",

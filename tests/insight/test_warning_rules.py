@@ -19,7 +19,7 @@ def history(days: int = 519, per_day: tuple[float, ...] = (20.0, 5.0, 1.0)) -> n
     chance = np.random.default_rng(7)
     weekday = np.array([0.5 if (FIRST + timedelta(days=day)).weekday() >= 5 else 1.0 for day in range(days)])
     mean = weekday[:, None, None] * np.array(per_day)[None, :, None] * np.array([0.7, 0.3])[None, None]
-    return chance.poisson(mean)
+    return np.asarray(chance.poisson(mean))
 
 
 def baseline_of(counts: np.ndarray) -> Baseline:
