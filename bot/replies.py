@@ -41,7 +41,7 @@ class Replies(NaturalLanguageGenerator):
         if utter_action == "utter_ask_contact":
             return {"custom": say.ask_contact(locale, bool(meta.get("caller_known")))}
         if utter_action == "utter_ask_confirmed":
-            return {"custom": say.summary(locale, tracker.current_slot_values())}
+            return {"custom": await self._summary(tracker, locale)}
         key = utter_action.removeprefix("utter_")
         if utter_action in say.ASKS:
             return {"custom": say.reply(key, locale, act="ask", expects=say.ASKS[utter_action])}
@@ -54,6 +54,19 @@ class Replies(NaturalLanguageGenerator):
         body = {"article": chosen} if chosen else {"question": message.text}
         body["in_form"] = bool(tracker.active_loop_name)
         return await self._ask(tracker, "answer", body)
+
+    async def _summary(self, tracker: DialogueStateTracker, locale: str) -> dict[str, Any]:
+        """What will be filed, to be confirmed; with how many neighbours have reported the same, where there are some."""
+        body = {
+            "what": tracker.get_slot("what") or "—",
+            "place": tracker.get_slot("where") or "",
+            "contact": tracker.get_slot("contact") or "anonymous",
+            "conversation_id": tracker.sender_id,
+        }
+        status, near = await self._backend.post("/cases/neighbours", body, meta_of(tracker))
+        if status != 200 or not near["citizens"]:  # what can't be offered is filed without
+            return say.summary(locale, tracker.current_slot_values())
+        return say.summary(locale, tracker.current_slot_values(), near["citizens"], near["place"])
 
     async def _file(self, tracker: DialogueStateTracker, locale: str) -> dict[str, Any]:
         """File the case that the citizen has confirmed, once (the backend knows a repeat by its key), and say its number.
@@ -69,6 +82,7 @@ class Replies(NaturalLanguageGenerator):
                 "contact": tracker.get_slot("contact") or "anonymous",
                 "conversation_id": tracker.sender_id,
                 "key": meta_of(tracker)["filing_key"],
+                "together": is_together(tracker),
             },
             meta_of(tracker),
         )
@@ -89,6 +103,14 @@ class Replies(NaturalLanguageGenerator):
 def meta_of(tracker: DialogueStateTracker) -> dict[str, Any]:
     """What the channel sent along with the citizen's message."""
     return (tracker.latest_message.metadata if tracker.latest_message else None) or {}
+
+
+def is_together(tracker: DialogueStateTracker) -> bool | None:
+    """Whether the citizen, told of their neighbours, has said that theirs is the same matter: to confirm is to say so,
+    unless by the choice that says otherwise. None: they weren't told."""
+    if not ((last_said(tracker) or {}).get("facts") or {}).get("neighbours"):
+        return None
+    return not any(entity["entity"] == "alone" for entity in tracker.latest_message.entities)
 
 
 def last_said(tracker: DialogueStateTracker) -> dict[str, Any] | None:

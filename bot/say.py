@@ -27,6 +27,7 @@ CONFIRM_WORDS = [
     "correct",
     "confirm",
 ]
+ALONE_WORDS = ["单独登记", "单独", "不是", "不是同一件事", "不一样", "另一件事", "separately", "another matter"]
 ANONYMOUS_WORDS = ["不留", "不用了", "不想留", "匿名吧", "anonymous"]
 CALLER_WORDS = [
     "可以",
@@ -77,12 +78,21 @@ def ask_contact(locale: str, caller_known: bool) -> dict[str, Any]:
     return reply(key, locale, act="ask", expects="digits") | {"choices": choices}
 
 
-def summary(locale: str, slots: dict[str, Any]) -> dict[str, Any]:
-    """Everything that will be filed, to be confirmed or corrected."""
+def summary(locale: str, slots: dict[str, Any], neighbours: int = 0, place: str = "") -> dict[str, Any]:
+    """Everything that will be filed, to be confirmed or corrected; and how many neighbours have reported the same at
+    `place`, to which one's own is added by confirming."""
     contact, contact_spoken = contact_words(slots.get("contact"), locale)
     facts = {item: slots.get(item) or "—" for item in ITEMS}
     facts |= {"contact": contact, "contact_spoken": contact_spoken}
     corrections = [choice(f"choice_{item}", locale, f'/correct{{"item": "{item}"}}') for item in ITEMS]
+    if neighbours:
+        facts |= {"count": neighbours, "place": place}
+        same = choice("choice_together", locale, "/affirm", CONFIRM_WORDS)
+        other = choice("choice_alone", locale, '/affirm{"alone": "alone"}', ALONE_WORDS)
+        return reply("summary_neighbours", locale, act="confirm", expects="choice", **facts) | {
+            "choices": [same, other, *corrections],
+            "facts": {"neighbours": neighbours},
+        }
     return reply("summary", locale, act="confirm", expects="choice", **facts) | {
         "choices": [choice("choice_confirm", locale, "/affirm", CONFIRM_WORDS), *corrections]
     }

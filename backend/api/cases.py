@@ -3,10 +3,11 @@
 from typing import Any
 
 from flask_smorest import Blueprint
+from sqlalchemy.orm import Session
 
 from backend.api.access import caller, wants
-from backend.api.schemas import ActIn, CaseIn, CaseOut, CaseStateIn, CaseStateOut
-from backend.cases import service
+from backend.api.schemas import ActIn, CaseIn, CaseOut, CaseStateIn, CaseStateOut, NeighboursIn, NeighboursOut
+from backend.cases import neighbours, service
 from backend.cases.lookup import look_up
 from backend.cases.models import Case
 from backend.cases.numbers import spoken
@@ -49,15 +50,12 @@ def file_case(body: dict[str, Any]) -> dict[str, Any]:
     shared = parts()
     now = shared.clock()
     with shared.database.read() as session:
-        conversation = session.get(Conversation, body["conversation_id"]) if body["conversation_id"] else None
-        if body["conversation_id"] and conversation is None:
-            raise Refused("conversation_not_found", 404)
-        contact = conversation.caller if conversation and body["contact"] == "caller" else body["contact"]
+        conversation = conversation_of(session, body)
         filing = Filing(
             what=body["what"],
             place=body["place"],
             since=body["since"],
-            contact=service.contact_number(contact),
+            contact=contact_of(conversation, body),
             channel=conversation.channel if conversation else "api",
             locale=conversation.locale if conversation else body["locale"],
             conversation_id=conversation.id if conversation else None,
@@ -66,8 +64,38 @@ def file_case(body: dict[str, Any]) -> dict[str, Any]:
         proposal = service.propose_for(session, shared.knowledge, filing, now)
     actor = Actor("bot" if conversation else "citizen", system=caller().name)
     with shared.database.write() as session:
-        case = service.file_case(session, shared.knowledge, filing, actor, now, shared.settings.jurisdiction, proposal)
+        case = neighbours.file_with_answer(
+            session, shared.knowledge, filing, body["together"], actor, now, shared.settings.jurisdiction, proposal
+        )
         return case_json(case)
+
+
+def conversation_of(session: Session, body: dict[str, Any]) -> Conversation | None:
+    """The conversation that the body names. Raises Refused (404) when there is none with that id."""
+    conversation = session.get(Conversation, body["conversation_id"]) if body["conversation_id"] else None
+    if body["conversation_id"] and conversation is None:
+        raise Refused("conversation_not_found", 404)
+    return conversation
+
+
+def contact_of(conversation: Conversation | None, body: dict[str, Any]) -> str | None:
+    """Whom to call back, in E.164; `caller` is the conversation's own telephone. Raises Refused."""
+    return service.contact_number(
+        conversation.caller if conversation and body["contact"] == "caller" else body["contact"]
+    )
+
+
+@blueprint.post("/neighbours")
+@wants("cases:file")
+@blueprint.arguments(NeighboursIn)
+@blueprint.response(200, NeighboursOut)
+def tell_of_neighbours(body: dict[str, Any]) -> dict[str, Any]:
+    """How many neighbours have reported what is about to be filed. Ask the citizen whether theirs is the same, and file it
+    with `together`."""
+    with parts().database.read() as session:
+        contact = contact_of(conversation_of(session, body), body)
+        found = neighbours.offer(session, body["what"], body["place"], contact, parts().clock())
+        return {"citizens": found.citizens if found else 0, "place": found.place if found else ""}
 
 
 @blueprint.get("/<number>")

@@ -199,6 +199,30 @@ class CaseIn(Schema):
     locale = fields.String(load_default="zh", validate=validate.OneOf(["zh", "en"]))
     conversation_id = fields.String(load_default=None, allow_none=True, validate=validate.Length(max=40))
     key = fields.String(load_default=None, allow_none=True, validate=validate.Length(min=1, max=80))
+    together = fields.Boolean(
+        load_default=None,
+        allow_none=True,
+        metadata={
+            "description": "told of their neighbours, the citizen said that theirs is (not) the same; null: not asked"
+        },
+    )
+
+
+class NeighboursIn(Schema):
+    """What is about to be filed, as far as it is known."""
+
+    what = fields.String(required=True, validate=validate.Length(min=1, max=4000))
+    place = fields.String(load_default="", validate=validate.Length(max=300))
+    contact = fields.String(load_default="anonymous", validate=validate.Length(max=30))
+    conversation_id = fields.String(load_default=None, allow_none=True, validate=validate.Length(max=40))
+
+
+class NeighboursOut(Schema):
+    """How many other citizens have reported the same matter at the same place; 0 for fewer than can be told without anybody
+    being recognised. Nothing in it says who they are or what they said."""
+
+    citizens = fields.Integer(required=True)
+    place = fields.String(required=True)
 
 
 class CaseOut(Schema):

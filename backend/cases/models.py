@@ -22,6 +22,7 @@ class Case(Base):
         Index("ix_cases_responsible_step", "responsible_code", "step_due_at"),
         Index("ix_cases_category", "category_code"),
         Index("ix_cases_step_due", "step_due_at"),
+        Index("ix_cases_spot", "spot", "id"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -34,6 +35,7 @@ class Case(Base):
     filing_key: Mapped[str | None] = mapped_column(String(80), unique=True)  # a filing repeated is one case
     what: Mapped[str] = mapped_column(Text)
     place: Mapped[str] = mapped_column(String(300), default="")
+    spot: Mapped[str] = mapped_column(String(60), default="")  # places.spot: whose neighbours' cases it may be like
     since: Mapped[str] = mapped_column(String(200), default="")
     contact: Mapped[str | None] = mapped_column(String(20))  # E.164; None: anonymous, or nothing left
     confidential: Mapped[bool] = mapped_column(default=False)  # no agency learns who it was

@@ -20,6 +20,8 @@ HOUSE: Final = re.compile(r"\d+(?:号楼|号院|号|栋|幢|座)(?:\d+单元)?(?
 KILOMETRES_A_DEGREE: Final = 111.2
 COMMUNITY_WITHIN: Final = 0.5
 """Kilometres from a community's point within which a point of the map is taken to be there."""
+SPOT_LENGTH: Final = 60
+SPOT_LEAST: Final = 2
 CITY_WITHIN: Final = 15.0
 """Kilometres from the nearest known point beyond which a point of the map is not in the city."""
 
@@ -138,6 +140,15 @@ class Gazetteer:
                 found.append((begin, end))
             begin = end or begin + 1
         return found
+
+
+def spot(place: str, what: str) -> str:
+    """The one name by which a filing's place is compared with its neighbours': the estate, village or road of the gazetteer,
+    else the citizen's own words for it without district, street and house. Empty where only a district or nothing is known:
+    what is at the same place as that nobody can say."""
+    known = gazetteer().find(f"{place} {what}").community
+    own = HOUSE.split(gazetteer().without(place))[0] if place else ""
+    return (known or re.sub(r"\W+", "", own))[:SPOT_LENGTH] if known or len(own) >= SPOT_LEAST else ""
 
 
 def in_common(places: Sequence[Place]) -> Place:

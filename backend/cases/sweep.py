@@ -8,7 +8,7 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, and_, false, or_, select
 from sqlalchemy.orm import Session
 
-from backend.cases import links
+from backend.cases import links, roots
 from backend.cases.city_deadlines import deadlines
 from backend.cases.models import Case
 from backend.cases.rules import OPEN_STATES, holder, settled
@@ -47,6 +47,19 @@ def sweep(database: Database, clock: Clock, secret_key: str, base_url: str) -> N
         ),
     ):
         for_each(database, wanted, verb)
+    close_roots(database, now)
+
+
+def close_roots(database: Database, now: datetime) -> None:
+    """A root issue that was answered ends with the last of its cases."""
+    with database.read() as session:
+        ready = roots.settled_roots(session, AT_A_TIME)
+    for number in ready:
+        try:
+            with database.write() as session:
+                roots.close(session, number, LINE, now)
+        except Refused as refusal:
+            log.info("the clock left root issue %d alone: %s", number, refusal.code)
 
 
 def for_each(database: Database, wanted: Iterable[ColumnElement[bool]], verb: Callable[[Session, str], None]) -> None:

@@ -10,9 +10,10 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from backend.attachments import BYTES_LIMIT, Attachment, File, accept, attachments_of, keep
-from backend.cases import service
+from backend.cases import roots, service
 from backend.cases.inbox import filled, templates
 from backend.cases.models import Case
+from backend.cases.root_models import RootIssue
 from backend.cases.rules import ANSWERS, KINDS, PAUSE_REASONS, ROUTES, URGENCIES, Rule, holder, possible_acts
 from backend.cases.service import Actor
 from backend.cases.visits import GRADES
@@ -119,6 +120,8 @@ def page(number: str, refused: Refused | None = None, tried: str = "") -> Respon
             typed=request.form,
             refusal=refused.sentence(current_locale()) if refused else None,
             mark=due_mark(found, parts().clock()),
+            root=roots.root_of(session, found.id),
+            may_open_root=may_open_root,
             note_limit=NOTE_LIMIT,
             now=parts().clock(),
             here=url_for("console.case", number=found.number),
@@ -146,6 +149,11 @@ def acts_for(session: Session, found: Case, person: Person) -> list[Rule]:
     except Refused:  # it still answers for the case, but another has it now
         return []
     return possible_acts(service.situation(session, found, parts().clock()), role)
+
+
+def may_open_root(person: Person, root: RootIssue) -> bool:
+    """Who dispatches, and the agency that leads the root issue."""
+    return person.may_enter("dispatch") or (person.role == "agency" and person.agency_code == root.owner_code)
 
 
 def is_hidden(person: Person, found: Case) -> bool:

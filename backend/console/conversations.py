@@ -13,7 +13,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from backend.cases.models import Case
-from backend.cases.service import Actor, Filing, alike, cases_of_contact, contact_number, file_case
+from backend.cases.neighbours import file_with_answer, offer
+from backend.cases.service import Actor, Filing, alike, cases_of_contact, contact_number
 from backend.chat.gateway import photos_of
 from backend.console.desk import note_presence
 from backend.console.forms import field
@@ -63,6 +64,7 @@ def page(conversation_id: str, refused: Refused | None = None, draft: Draft | No
             draft=form,
             **about(session, found, turns),
             duplicates=alike(session, form.what, form.place, contact_of(form.contact), now, DUPLICATES),
+            offered=offer(session, form.what, form.place, contact_of(form.contact), now),
             phrases=[(one.code, canned.said_by(one, found.locale, me().name)) for one in canned.phrases(session)],
             **history(session, found),
             form_token=secrets.token_urlsafe(9),
@@ -172,8 +174,12 @@ def show_duplicates(conversation_id: str) -> ResponseReturnValue:
     with parts().database.read() as session:
         service.get_conversation(session, conversation_id)
         contact = contact_of(asked["contact"])
-        found = alike(session, asked["what"][:WHAT_LIMIT], asked["place"], contact, parts().clock(), DUPLICATES)
-        return render_template("console/_duplicates.html", duplicates=found)
+        what, place, now = asked["what"][:WHAT_LIMIT], asked["place"][:PLACE_LIMIT], parts().clock()
+        return render_template(
+            "console/_duplicates.html",
+            duplicates=alike(session, what, place, contact, now, DUPLICATES),
+            offered=offer(session, what, place, contact, now),
+        )
 
 
 def contact_of(typed: str) -> str | None:
@@ -362,7 +368,10 @@ def file_and_tell(session: Session, found: Conversation, draft: Draft, key: str)
         key=key,
     )
     actor = Actor("operator", session.get_one(Staff, me().id))
-    case = file_case(session, shared.knowledge, filing, actor, shared.clock(), shared.settings.jurisdiction)
+    together = {"yes": True, "no": False}.get(field("together"))
+    case = file_with_answer(
+        session, shared.knowledge, filing, together, actor, shared.clock(), shared.settings.jurisdiction
+    )
     service.tell(session, found, "operator_filed", shared.clock(), number=case.number)
 
 

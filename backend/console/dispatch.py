@@ -7,7 +7,7 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy import select
 from sqlalchemy.orm import Session, selectinload
 
-from backend.cases import service
+from backend.cases import neighbours, roots, service
 from backend.cases.models import Case
 from backend.cases.rules import SEND_BACKS
 from backend.cases.service import Actor
@@ -26,6 +26,7 @@ SKIPS_KEPT: Final = 30
 WAITING: Final = ("filed", "accepted", "disputed")
 OTHERS: Final = 3
 """Of the next best agencies so many have a key of their own."""
+NEAR_SHOWN: Final = 12
 RULINGS: Final = ("dispatch", "reject", "designate")
 
 
@@ -78,8 +79,11 @@ def page(refused: Refused | None = None, number: str = "") -> ResponseReturnValu
             refusal=refused.sentence(current_locale()) if refused else None,
             now=parts().clock(),
             due_mark=due_mark,
+            near_shown=NEAR_SHOWN,
             here=url_for("console.dispatch"),
             **(explained(case) if case else {}),
+            near=neighbours.propose(session, case, parts().clock()) if case else None,
+            in_root=roots.root_of(session, case.id) if case else None,
         )
     return html, refused.status if refused else 200
 

@@ -25,6 +25,7 @@ SECTIONS: Final = (
     Section("desk", ("conversations",), lazy_gettext("接听台"), ("/conversations",)),
     Section("inbox", ("inbox",), lazy_gettext("待办"), ("/inbox",)),
     Section("dispatch", ("dispatch",), lazy_gettext("派单"), ("/dispatch",)),
+    Section("roots", ("dispatch", "inbox"), lazy_gettext("共性问题"), ("/roots",)),
     Section("cases", ("cases",), lazy_gettext("工单"), ("/cases",)),
     Section("floor", ("supervision",), lazy_gettext("现场"), ("/floor",)),
     Section("supervision", ("supervision",), lazy_gettext("督办"), ("/supervision",)),

@@ -36,6 +36,7 @@ from backend.console import (
     log_in,
     phrases,
     reports,
+    roots,
     second_factor,
     staff,
     style,
@@ -110,6 +111,10 @@ add("/cases/<number>/acts/<act>", "act", cases.do_act, methods=["POST"])
 add("/dispatch", "dispatch", dispatch.show_dispatch)
 add("/dispatch/<number>", "dispatch_case", dispatch.dispatch_case, methods=["POST"])
 add("/dispatch/<number>/<act>", "rule_on_dispute", dispatch.rule_on_dispute, methods=["POST"])
+add("/roots", "roots", roots.list_roots)
+add("/roots", "open_root", roots.open_root, methods=["POST"])
+add("/roots/<int:root_id>", "root", roots.show_root)
+add("/roots/<int:root_id>/<act>", "root_act", roots.do_act, methods=["POST"])
 add("/inbox", "inbox", inbox.show_inbox)
 add("/inbox/templates", "templates", inbox.show_templates)
 add("/inbox/templates", "save_template", inbox.save_template, methods=["POST"])

@@ -37,6 +37,29 @@ CHANNELS = {
 }
 """channel of a conversation or case -> what people call it."""
 
+ROOT_STATES = {
+    "open": lazy_gettext("办理中"),
+    "closed": lazy_gettext("已办结"),
+    "merged": lazy_gettext("已并入其他问题"),
+    "undone": lazy_gettext("已撤销"),
+}
+"""state of a root issue -> what people call it."""
+
+ROOT_ACTS = {
+    "open": lazy_gettext("立为共性问题"),
+    "join": lazy_gettext("加入工单"),
+    "split": lazy_gettext("拆出工单"),
+    "absorb": lazy_gettext("并入另一共性问题"),
+    "assign": lazy_gettext("指定牵头单位"),
+    "send": lazy_gettext("转给牵头单位"),
+    "plan": lazy_gettext("制定计划"),
+    "step": lazy_gettext("完成一步"),
+    "reply": lazy_gettext("统一答复"),
+    "undo": lazy_gettext("撤销"),
+    "close": lazy_gettext("办结"),
+}
+"""act on a root issue -> what people call it."""
+
 LANGUAGES = {"zh": lazy_gettext("中文"), "yue": lazy_gettext("粤语"), "en": lazy_gettext("英文")}
 
 PRIORITIES = {REPEATED: lazy_gettext("重复来电"), DANGER: lazy_gettext("有危险")}

@@ -14,7 +14,6 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
-from functools import cache
 from math import log, sqrt
 from typing import Any, Final
 
@@ -24,13 +23,13 @@ from sqlalchemy.orm import Session
 
 from backend.cases.models import Case
 from backend.cases.places import gazetteer
+from backend.cases.sameness import stop_words
 from backend.clock import Clock, local
 from backend.database import Database
 from backend.insight.figures import UNKNOWN, Slice, month_after, with_all_below
 from backend.insight.models import CaseFact, Mark, WordCell
 from backend.insight.rollups import SETTLES_IN, locked_mark
 from backend.knowledge.masking import COVER, mask
-from backend.settings import ROOT
 
 LEAST: Final = 3
 """Cases that must say a word before it is shown: what one citizen alone says is nobody else's to read."""
@@ -102,15 +101,11 @@ def terms(text: str, places: bool = True) -> set[str]:
 def is_telling(word: str, kind: str) -> bool:
     """Whether a word says what a message is about."""
     return (
-        kind.startswith(KINDS) and not kind.startswith("nr") and HAN.fullmatch(word) is not None and word not in stops()
+        kind.startswith(KINDS)
+        and not kind.startswith("nr")
+        and HAN.fullmatch(word) is not None
+        and word not in stop_words()
     )
-
-
-@cache
-def stops() -> frozenset[str]:
-    """nlu_data/stop_words.txt: words of every message to a city line."""
-    lines = (ROOT / "nlu_data" / "stop_words.txt").read_text(encoding="utf-8").splitlines()
-    return frozenset(word for line in lines if not line.startswith("#") for word in line.split())
 
 
 # --- of many --------------------------------------------------------------------------------------------------------

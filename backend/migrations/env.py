@@ -11,6 +11,7 @@ from backend import webhooks as _webhooks  # noqa: F401
 from backend.api import models as _api  # noqa: F401
 from backend.cases import inbox as _inbox  # noqa: F401
 from backend.cases import models as _cases  # noqa: F401  # these imports register the tables
+from backend.cases import root_models as _roots  # noqa: F401
 from backend.conversations import models as _conversations  # noqa: F401
 from backend.database import Base, make_engine
 from backend.directory import second_factor as _second_factor  # noqa: F401

@@ -18,6 +18,7 @@ from werkzeug.serving import BaseWSGIServer, make_server
 
 from backend.app import create_app
 from backend.cases import links
+from backend.cases.roots import Step, open_root_issue, plan
 from backend.cases.service import Actor, Filing, file_case
 from backend.conversations import presence, service, wrap_up
 from backend.conversations.models import Announcement, AnnouncementEvent
@@ -120,6 +121,10 @@ def furnish(app: Flask) -> dict[str, Any]:
             what="和平路的路灯不亮", place="和平路十八号", contact="+8613800138000", conversation_id=talk.id
         )
         case = file_case(session, parts.knowledge, filing, Actor("operator", staff), now, parts.settings.jurisdiction)
+        neighbour = Filing(what="和平路的路灯不亮", place="和平路二十号", contact="+8613800138001")
+        other = file_case(session, parts.knowledge, neighbour, Actor("bot"), now, parts.settings.jurisdiction)
+        root = open_root_issue(session, "和平路路灯", [case.number, other.number], Actor("dispatcher", staff), now)
+        root_id = plan(session, root.id, [Step("换灯", now.date())], Actor("dispatcher", staff), now).id
         for question in ("明湖里可以钓鱼吗", "明湖里能钓鱼吗"):
             log_gap(session, waiting.id, question, "unknown", now)
         notice = Announcement(kind="outage", occasion="always", text_zh="停水", text_en="No water", categories=[])
@@ -153,6 +158,7 @@ def furnish(app: Flask) -> dict[str, Any]:
             "console.hot_issue.group_id": issue_id,
             "console.number.number": "12319",
             "console.version.number": 1,
+            "root_id": root_id,
             "staff_id": staff_id,
             "token": links.sign(parts.settings.secret_key, number),
         }
