@@ -2,12 +2,15 @@
 
 from datetime import timedelta
 
-from flask import render_template
+from flask import redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 
+from backend.cases.service import Actor
 from backend.console.insight import wanted_slice
-from backend.console.log_in import allowed
+from backend.console.log_in import allowed, me
+from backend.directory.models import Staff
 from backend.errors import Refused
+from backend.insight.hot_roots import open_root_of
 from backend.insight.issues import detail, top
 from backend.insight.names import names
 from backend.locale import current_locale
@@ -43,3 +46,12 @@ def show_issue(group_id: int) -> ResponseReturnValue:
             called=names(session, current_locale()),
             now=parts().clock(),
         )
+
+
+@allowed("dispatch")
+def make_root(group_id: int) -> ResponseReturnValue:
+    """Make a root issue of it."""
+    with parts().database.write() as session:
+        actor = Actor(me().role, session.get_one(Staff, me().id))
+        root_id = open_root_of(session, group_id, actor, parts().clock()).id
+    return redirect(url_for("console.root", root_id=root_id))

@@ -480,7 +480,7 @@ def test_any_grouping_by_anybody_keeps_what_it_promises(sqlite_url: str) -> None
             self.line = Line(database, StandingClock())
 
     Machine.TestCase.settings = settings(
-        max_examples=12, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
+        max_examples=8, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck)
     )
     Machine.TestCase("runTest").runTest()
     database.close()

@@ -4,10 +4,12 @@ import re
 
 import httpx
 import pytest
+from flask import Flask
 
 from backend.cases import roots, service
 from backend.cases.service import Actor, Filing
 from backend.directory.models import Staff
+from backend.insight.models import HotGroup, HotMember
 from backend.parts import Parts
 from tests.console.test_agency_pages import log_in, token
 
@@ -27,6 +29,11 @@ def file(parts: Parts, count: int, place: str = "阳光花园3号楼", begin: in
             ).number
             for at in range(count)
         ]
+
+
+def another(app: Flask) -> httpx.Client:
+    """Somebody else's browser."""
+    return httpx.Client(transport=httpx.WSGITransport(app), base_url="http://127.0.0.1:8000")
 
 
 def post(web: httpx.Client, address: str, **data: object) -> httpx.Response:
@@ -65,7 +72,7 @@ def test_the_desk_offers_what_is_alike_and_makes_one_issue_of_it(desk: httpx.Cli
     assert "G1 阳光花园停水" in desk.get(f"/console/cases/{numbers[2]}").text
 
 
-def test_from_the_owner_to_one_reply_to_all(desk: httpx.Client, parts: Parts) -> None:
+def test_from_the_owner_to_one_reply_to_all(desk: httpx.Client, app: Flask, parts: Parts) -> None:
     numbers = file(parts, 3)
     issue = opened(desk, numbers)
     post(desk, f"{issue}/assign", agency="C-URBAN")
@@ -73,7 +80,7 @@ def test_from_the_owner_to_one_reply_to_all(desk: httpx.Client, parts: Parts) ->
     post(desk, f"{issue}/send")
     with parts.database.write() as session:
         username = session.query(Staff).filter_by(role="agency", agency_code="C-URBAN").limit(1).one().username
-    agency = log_in(desk, username)
+    agency = log_in(another(app), username)
     assert "阳光花园停水" in agency.get(ROOTS).text
     page = agency.get(issue)
     assert "3 件会得到这个答复" in page.text
@@ -90,11 +97,11 @@ def test_from_the_owner_to_one_reply_to_all(desk: httpx.Client, parts: Parts) ->
 
 
 def test_an_agency_sees_only_the_issues_that_it_leads_and_no_words_of_others_cases(
-    desk: httpx.Client, parts: Parts
+    desk: httpx.Client, app: Flask, parts: Parts
 ) -> None:
     numbers = file(parts, 2)
     issue = opened(desk, numbers)
-    agency = log_in(desk, "agency1")
+    agency = log_in(another(app), "agency1")
     assert agency.get(issue).status_code == 403
     assert "阳光花园停水" not in agency.get(ROOTS).text
     assert post(agency, ROOTS, title="x", numbers=" ".join(numbers)).status_code == 403
@@ -111,7 +118,7 @@ def test_a_refusal_says_which_two_and_keeps_what_was_typed(desk: httpx.Client, p
     issue = opened(desk, here)
     page = post(desk, f"{issue}/join", numbers=there[0])
     assert page.status_code == 409
-    assert f"{here[0]}（阳光花园）" in page.text
+    assert f"{here[0]}（阳光花园3号楼）" in page.text
     assert f">{there[0]}</textarea>" in page.text
     post(desk, f"{issue}/join", numbers=there[0], note="同一主管")
     assert members(desk.get(issue)) == [*here, *there]
@@ -127,3 +134,20 @@ def test_splitting_and_taking_that_back_with_its_reason_in_view(desk: httpx.Clie
     assert post(desk, f"{issue}/undo", event="2", note="再来").status_code == 409
     assert post(desk, f"{issue}/absorb", into="G99", note="x").status_code == 404
     assert post(desk, f"{issue}/close").status_code == 409
+
+
+def test_a_hot_issue_becomes_one_root_issue_of_its_open_cases(web: httpx.Client, parts: Parts) -> None:
+    numbers = file(parts, 3)
+    with parts.database.write() as session:
+        service.act_on(session, numbers[0], "withdraw", Actor("citizen"), {}, parts.clock())
+        group = HotGroup(name="阳光花园：停水", size=3, model="", total=b"", words={}, district="", community="")
+        group.first_at = group.last_at = parts.clock()
+        session.add(group)
+        session.flush()
+        for number in numbers:
+            case = service.get_case(session, number)
+            session.add(HotMember(case_id=case.id, group_id=group.id, likeness=0.9))
+    boss = log_in(web, "supervisor1")
+    page = post(boss, "/console/insight/issues/1/root")
+    assert members(page) == numbers[1:]
+    assert post(boss, "/console/insight/issues/1/root").status_code == 409
