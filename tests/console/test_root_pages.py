@@ -140,7 +140,7 @@ def test_a_hot_issue_becomes_one_root_issue_of_its_open_cases(web: httpx.Client,
     numbers = file(parts, 3)
     with parts.database.write() as session:
         service.act_on(session, numbers[0], "withdraw", Actor("citizen"), {}, parts.clock())
-        group = HotGroup(name="阳光花园：停水", size=3, model="", total=b"", words={}, district="", community="")
+        group = HotGroup(name="阳光花园：停水", size=3, total=b"", words={}, district="", community="")
         group.first_at = group.last_at = parts.clock()
         session.add(group)
         session.flush()
