@@ -95,6 +95,7 @@ def create_app(settings: Settings | None = None, bot: Bot | None = None, clock: 
     csrf = CSRFProtect(app)
     logins = LoginManager(app)
     console.set_up_log_in(logins)
+    console.set_up_sign_on(app, settings)
 
     api = JsonApi(app)
     for machine in (conversations.blueprint, knowledge.blueprint, cases.blueprint):

@@ -75,6 +75,16 @@ class Settings(BaseSettings):
     )
     console_password: str = Field("", description="first password of the sample staff; development only")
 
+    oidc_issuer: str = Field(
+        "", description="the city's identity provider (OpenID Connect), as its tokens name it; empty: passwords alone"
+    )
+    oidc_client_id: str = Field("", description="the line's name at the provider")
+    oidc_client_secret: str = Field("", description="the line's secret at the provider")
+    oidc_claim: str = Field(
+        "preferred_username",
+        description="what in the provider's token is the user name here; something that nobody can change themselves",
+    )
+
     second_factor_roles: str = Field(
         "", description="roles that must log in with a second factor, such as admin,supervisor,auditor"
     )
@@ -201,6 +211,14 @@ def load_settings() -> Settings:
 
 def checked(settings: Settings) -> Settings:
     """Return the settings, if they fit each other; else raise SettingsRefused."""
+    if settings.oidc_issuer:
+        if not settings.oidc_issuer.startswith(("https://", "http://127.0.0.1:")):
+            raise SettingsRefused("OIDC_ISSUER 应以 https:// 开头 / OIDC_ISSUER must start with https://")
+        if not (settings.oidc_client_id and settings.oidc_client_secret):
+            raise SettingsRefused(
+                "OIDC_ISSUER 需要 OIDC_CLIENT_ID 和 OIDC_CLIENT_SECRET"
+                " / OIDC_ISSUER needs OIDC_CLIENT_ID and OIDC_CLIENT_SECRET"
+            )
     if settings.embedding == "openai":
         if not settings.embedding_url.startswith(("https://", "http://")):
             raise SettingsRefused(

@@ -62,7 +62,7 @@ class Person:
 def person_of(staff: Staff, session_id: int, key: str) -> Person:
     """The logged-in person for a row of the staff and a session of theirs."""
     must = ""
-    if staff.one_time_until is not None:
+    if staff.one_time_until is not None and not session.get("by_provider"):
         must = "password"
     elif staff.totp_secret is None and needs_second_factor(staff.role):
         must = "second_factor"
@@ -177,11 +177,18 @@ def log_in() -> ResponseReturnValue:
     except Refused as refused:
         refusal = refused.sentence(current_locale())
         return render_template("console/log_in.html", wanted=wanted, username=username, refusal=refusal), refused.status
+    return go_on(staff, wanted)
+
+
+def go_on(staff: Staff, wanted: str, by_provider: bool = False) -> ResponseReturnValue:
+    """After the password, or `by_provider` the city's identity provider (sign_on.py): to the second factor of whoever has
+    one, else to their work."""
     session.clear()  # nothing that was set before the log-in, by whomever, is carried into it
     if staff.totp_secret is not None:
-        session["half"] = {"staff": staff.id, "at": parts().clock().timestamp(), "wanted": wanted}
+        at = parts().clock().timestamp()
+        session["half"] = {"staff": staff.id, "at": at, "wanted": wanted, "by_provider": by_provider}
         return redirect(url_for("console.log_in_code"))
-    let_in(staff)
+    let_in(staff, by_provider)
     return redirect(wanted or url_for("console.desk"))
 
 
@@ -225,8 +232,10 @@ def counted_try(username: str) -> Iterator[None]:
         raise
 
 
-def let_in(staff: Staff) -> None:
-    """Somebody has shown who they are: begin a session of theirs in this browser."""
+def let_in(staff: Staff, by_provider: bool = False) -> None:
+    """Somebody has shown who they are: begin a session of theirs in this browser. Who came `by_provider` needs no
+    password."""
+    session["by_provider"] = by_provider
     shared, address = parts(), request.remote_addr or ""
     set_acting(Acting(staff.name, staff.role, address, shared.clock, staff.id))
     with shared.database.write() as record:
@@ -255,7 +264,7 @@ def log_in_code() -> ResponseReturnValue:
         refusal = refused.sentence(current_locale())
         return render_template("console/log_in_code.html", refusal=refusal), refused.status
     session.clear()
-    let_in(staff)
+    let_in(staff, half["by_provider"])
     return redirect(half["wanted"] or url_for("console.desk"))
 
 

@@ -38,6 +38,7 @@ from backend.console import (
     reports,
     roots,
     second_factor,
+    sign_on,
     staff,
     style,
     supervision,
@@ -48,6 +49,7 @@ from backend.console import (
 )
 from backend.console.log_in import set_up_log_in
 from backend.console.sections import current_section, sections_of
+from backend.console.sign_on import set_up as set_up_sign_on
 from backend.conversations.presence import BREAK_REASONS
 from backend.knowledge.documents import ARCHIVE_BYTES, ARCHIVE_FILES
 from backend.locale import current_locale
@@ -55,7 +57,7 @@ from backend.parts import parts
 from backend.spreadsheet import FILE_LIMIT
 from bot.catalogue import LOCALES
 
-__all__ = ["blueprint", "error_page", "set_up_log_in"]
+__all__ = ["blueprint", "error_page", "set_up_log_in", "set_up_sign_on"]
 
 blueprint = Blueprint(
     "console",
@@ -69,6 +71,8 @@ blueprint = Blueprint(
 add = blueprint.add_url_rule
 add("/log-in", "log_in", log_in.log_in, methods=["GET", "POST"])
 add("/log-in/code", "log_in_code", log_in.log_in_code, methods=["GET", "POST"])
+add("/log-in/provider", "sign_on", sign_on.begin)
+add("/log-in/provider/back", "sign_on_back", sign_on.come_back)
 add("/log-out", "log_out", log_in.log_out, methods=["POST"])
 
 add("/account", "account", account.show_account)
@@ -298,6 +302,7 @@ def what_every_page_knows() -> dict[str, Any]:
     person = current_user if current_user.is_authenticated else None
     return page_basics() | {
         "person": person,
+        "has_provider": bool(parts().settings.oidc_issuer),
         "sections": sections_of(person) if person else [],
         "current_section": current_section(),
         "ROLES": words.ROLES,

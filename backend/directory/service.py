@@ -50,6 +50,16 @@ def log_in(session: Session, username: str, password: str, now: datetime) -> Sta
     return staff
 
 
+def known_elsewhere(session: Session, username: str) -> Staff:
+    """Whom the city's identity provider names. Raises Refused for who isn't of the staff or has left."""
+    staff = session.scalar(select(Staff).where(Staff.username == username))
+    if staff is None:
+        raise Refused("sign_on_unknown", 403)
+    if staff.left_at is not None:
+        raise Refused("account_shut", 401)
+    return staff
+
+
 def mark_seen(session: Session, staff: Staff, now: datetime) -> None:
     """Note that this person's console is open."""
     staff.seen_at = now

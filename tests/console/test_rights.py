@@ -31,6 +31,7 @@ def listed(names: str) -> frozenset[str]:
 
 PUBLIC = listed("""
     health live ready static console.static console.log_in console.log_in_code console.log_out
+    console.sign_on console.sign_on_back
     chat.home chat.page chat.widget chat.static chat.case_page chat.case_link chat.act_on_case
     open311.discover open311.list_services open311.define_service open311.list_requests open311.show_request
     open311.show_token open311.list_updates open311.nothing_there api-docs.openapi_json
