@@ -140,3 +140,16 @@ def test_no_case_number_or_act_is_a_server_error(app: Flask, number: str, act: s
     headers = {"Authorization": "Bearer api-token"}
     assert client.get(f"/api/v1/cases/{number}", headers=headers).status_code < 500
     assert client.post(f"/api/v1/cases/{number}/acts/{act}", json={}, headers=headers).status_code < 500
+
+
+def test_who_files_is_told_how_many_neighbours_and_where_and_nothing_of_them(api: httpx.Client) -> None:
+    water = {"what": "小区停水两天了，没有人来修", "place": "阳光花园3号楼"}
+    asked = {**water, "contact": "13900000009"}
+    for last in range(3):
+        told = api.post("/api/v1/cases/neighbours", json=asked)
+        assert told.json() == {"citizens": 0, "place": ""}  # one or two could be recognised
+        api.post("/api/v1/cases", json={**water, "contact": f"1380000000{last}"})
+    assert api.post("/api/v1/cases/neighbours", json=asked).json() == {"citizens": 3, "place": "阳光花园"}
+    assert api.post("/api/v1/cases", json={**asked, "together": True}).status_code == 201
+    del api.headers["Authorization"]
+    assert api.post("/api/v1/cases/neighbours", json=asked).status_code == 401

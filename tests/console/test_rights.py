@@ -39,7 +39,7 @@ PUBLIC = listed("""
 """)
 """Open to everybody, by name."""
 OTHERWISE_GUARDED = listed("""
-    cases.file_case cases.get_case cases.act_on_case cases.case_state
+    cases.file_case cases.get_case cases.act_on_case cases.case_state cases.tell_of_neighbours
     conversations.begin conversations.say conversations.turns conversations.send_photo conversations.note_typing
     conversations.answer conversations.feedback chat.file wechat.verify wechat.receive
     knowledge.search knowledge.suggest open311.file_request open311.add_update

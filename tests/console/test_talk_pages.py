@@ -2,8 +2,11 @@
 
 import httpx
 import pytest
+from sqlalchemy import select
 
 from backend.audit import AuditEvent
+from backend.cases.models import Case
+from backend.cases.service import Actor, Filing, file_case
 from backend.conversations import service
 from backend.conversations.models import CannedPhrase, Conversation
 from backend.parts import Parts
@@ -147,3 +150,20 @@ def test_a_phrase_that_cannot_be_kept_is_refused_with_what_was_typed(
 def test_a_phrase_that_is_not_there_is_not_found(web: httpx.Client) -> None:
     log_in(web, "supervisor1")
     assert web.get("/console/line/phrases/nothing").status_code == 404
+
+
+def test_an_operator_is_told_of_neighbours_and_asks_whether_it_is_the_same(web: httpx.Client, parts: Parts) -> None:
+    with parts.database.write() as session:
+        for last in range(3):
+            filing = Filing(what=LAMP["what"], place=LAMP["place"], contact=f"+861390000000{last}")
+            file_case(session, parts.knowledge, filing, Actor("bot"), parts.clock(), "shandong")
+    log_in(web, "operator1")
+    talk = citizen_waits(parts)
+    post(web, talk, "take")
+    shown = web.get(f"/console/conversations/{talk}/duplicates", params={"what": LAMP["what"], "place": LAMP["place"]})
+    assert "3 位市民反映同样的问题" in shown.text
+    file(web, talk, together="yes")
+    with parts.database.read() as session:
+        case = session.scalars(select(Case).order_by(Case.id.desc())).first()
+        assert case is not None
+        assert "是同一件事（3人" in case.history[1].details["note"]
