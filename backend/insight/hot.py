@@ -1,7 +1,8 @@
 """Hot issues: which cases tell of the same thing at the same place. Pure: texts and places in, groups out.
 
-A case is a vector of its runs of two and three characters, hashed and weighted by how rare they are. A group is the sum of
-its cases' vectors. A new case joins the nearest group that is near enough and at a place that agrees, or opens one of its
+A case is a vector of two parts: what it means (the vectors of knowledge search, seen from their middle, as they all lie in
+one corner) and its runs of two and three characters, hashed and weighted by how rare they are. A group is the sum of its
+cases' vectors. A new case joins the nearest group that is near enough and at a place that agrees, or opens one of its
 own.
 At night, groups that have grown together are joined and those that hold two matters are split. How this was chosen among
 words, meaning and other ways to group, docs/hot-issues.md tells; tests/bench/hot.py measures it.
@@ -11,7 +12,7 @@ import re
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import log
+from math import log, sqrt
 from typing import Final
 
 import numpy as np
@@ -30,12 +31,17 @@ LENGTH: Final = 1024
 """Of a vector. Twice as many were no better."""
 COUNTED_IN: Final = 1 << 18
 """Counters of the rarity of runs."""
-NEAR: Final = 0.12
+MEANING: Final = 0.5
+"""Share of the meaning in the likeness, where there is a model."""
+MIDDLE_OF: Final = 100
+"""Cases from which on the middle of their meanings is known."""
+NEAR: Final = {True: 0.22, False: 0.12}
 NEAR_A_CHARACTER: Final = 1.6
-"""From NEAR + NEAR_A_CHARACTER / (characters of the message) on a case joins a group: two short texts are alike by
-chance sooner. Chosen on the development half of tests/bench/hot.py, on whole letters, their openings and titles."""
-GROWN_TOGETHER: Final = 0.2
-"""Two groups become one from this similarity."""
+"""From NEAR (with meaning, without) + NEAR_A_CHARACTER / (characters of the message) on a case joins a group: two short
+texts are alike by chance sooner. Chosen on the development half of tests/bench/hot.py, on whole letters, their openings and
+titles."""
+GROWN_TOGETHER: Final = {True: 0.35, False: 0.2}
+"""Two groups become one from this similarity, with meaning and without."""
 SAME_PLACE: Final = 0.05
 """So much more alike are a case and a group at the same estate or road."""
 CANDIDATES: Final = 40
@@ -84,9 +90,17 @@ def unit(vector: Floats) -> Floats:
     return np.asarray(vector / np.float32(length) if length else vector, np.float32)
 
 
-def near(characters: int) -> float:
-    """How alike a message of so many characters must be to a group to join it."""
-    return NEAR + NEAR_A_CHARACTER / max(1, min(characters, READ))
+def features(meaning: Floats | None, said: Floats) -> Floats:
+    """Both parts as one vector of unit length. `meaning`: seen from the middle; all zero: that isn't known yet; None: there
+    is no model."""
+    if meaning is None:
+        return said
+    return unit(np.concatenate([unit(meaning) * np.float32(sqrt(MEANING)), said * np.float32(sqrt(1 - MEANING))]))
+
+
+def near(characters: int, meant: bool) -> float:
+    """How alike a message of so many characters must be to a group to join it. `meant`: what it means is known."""
+    return NEAR[meant] + NEAR_A_CHARACTER / max(1, min(characters, READ))
 
 
 @dataclass
@@ -104,7 +118,7 @@ class Groups:
 
     def __init__(self) -> None:
         self.all: list[Group] = []
-        self._room = np.zeros((64, LENGTH), np.float32)
+        self._room = np.zeros((0, 0), np.float32)
 
     @property
     def centres(self) -> Floats:
@@ -120,7 +134,9 @@ class Groups:
         if number < 0:
             number = len(self.all)
             if number == len(self._room):
-                self._room = np.concatenate([self._room, np.zeros_like(self._room)])
+                room = np.zeros((max(64, 2 * number), len(total)), np.float32)
+                room[:number] = self.centres if number else 0
+                self._room = room
             self.all.append(Group(0.0))
         self.all[number] = Group(float(np.linalg.norm(total)), size, place.district, place.community)
         self._room[number] = unit(total)
@@ -141,9 +157,9 @@ class Groups:
             return -1, -2.0
         return self._best(self.centres @ vector, place)
 
-    def grown_together(self, among: Sequence[int]) -> list[tuple[int, int]]:
-        """Pairs (stays, goes) of groups that are one by now, for each of `among` that has more than one case; the larger
-        stays, and each goes once."""
+    def grown_together(self, among: Sequence[int], least: float) -> list[tuple[int, int]]:
+        """Pairs (stays, goes) of groups that are one by now, so alike are they, for each of `among` that has more than one
+        case; the larger stays, and each goes once."""
         found: list[tuple[int, int]] = []
         gone: set[int] = set()
         asked = sorted((one for one in among if self.all[one].size > 1), key=lambda one: (self.all[one].size, -one))
@@ -153,7 +169,7 @@ class Groups:
                 group = self.all[number]
                 similarities[[number, *gone]] = -1
                 other, how = self._best(similarities, Place(district=group.district, community=group.community))
-                if number not in gone and how >= GROWN_TOGETHER and self.all[other].size > 1:
+                if number not in gone and how >= least and self.all[other].size > 1:
                     goes, stays = sorted((number, other), key=lambda one: (self.all[one].size, -one))
                     found.append((stays, goes))
                     gone.add(goes)

@@ -1,7 +1,7 @@
 """Hot issues of the record: new cases are grouped every minute, groups are mended at night, and read for any slice."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from threading import Lock
@@ -18,9 +18,10 @@ from backend.database import Database
 from backend.insight import figures, hot
 from backend.insight.figures import Slice, conditions, midnight
 from backend.insight.hot import Floats, Groups
-from backend.insight.models import CaseFact, HotGroup, HotMember, Mark, WordCell
+from backend.insight.models import CaseFact, HotGroup, HotMember, HotMiddle, Mark, WordCell
 from backend.insight.rollups import SETTLES_IN, locked_mark
 from backend.insight.words import ALL, terms
+from backend.knowledge.embedding import Embedder, EmbeddingFailed
 from backend.knowledge.masking import mask
 
 ALIVE: Final = timedelta(days=90)
@@ -54,8 +55,10 @@ class Index:
     """The groups that are alive, as new cases are compared with them, and how rare the runs of characters are. Each worker
     keeps one: what others have done since is read before each batch, and everything after a night's mending."""
 
-    def __init__(self) -> None:
+    def __init__(self, embedder: Embedder | None = None) -> None:
         self.lock = Lock()
+        self.embedder = embedder
+        self.model = embedder.name if embedder else ""
         self.forget()
 
     def forget(self) -> None:
@@ -70,7 +73,7 @@ class Index:
         """Read what has changed."""
         grouped, mended = session.get(Mark, "hot"), session.get(Mark, "hot_mended")
         last = grouped.value if grouped else 0
-        changed = [HotGroup.merged_into_id.is_(None), HotGroup.last_at >= now - ALIVE]
+        changed = [HotGroup.merged_into_id.is_(None), HotGroup.model == self.model, HotGroup.last_at >= now - ALIVE]
         if self._read is None or (mended and mended.at and mended.at > self._read):
             self.forget()
             for what in session.scalars(
@@ -99,16 +102,24 @@ class Index:
             self.ids.append(group_id)
         self._number[group_id] = number
 
-    def take(self, session: Session, told: Told) -> HotGroup:
-        """Let a case join the nearest group, or open one."""
+    def meanings(self, told: Sequence[Told]) -> list[Floats | None]:
+        """What cases mean; None for each without a model. Raises EmbeddingFailed."""
+        if self.embedder is None:
+            return [None] * len(told)
+        return list(self.embedder.questions([one.text[: hot.READ] for one in told]))
+
+    def take(self, session: Session, told: Told, meaning: Floats | None) -> HotGroup:
+        """Let a case join the nearest group, or open one. `meaning`: seen from the middle."""
         said = hot.runs(told.text)
-        number, how = self.groups.take(self.rarity.vector(said), told.place, hot.near(len(told.text)))
+        vector = hot.features(meaning, self.rarity.vector(said))
+        meant = meaning is not None and bool(meaning.any())
+        number, how = self.groups.take(vector, told.place, hot.near(len(told.text), meant))
         self.rarity.add(said)
         group = self.groups.all[number]
         if number < len(self.ids):
             row = session.get_one(HotGroup, self.ids[number])
         else:
-            row = HotGroup(name="", words={}, first_at=told.filed_at, last_at=told.filed_at)
+            row = HotGroup(name="", model=self.model, words={}, first_at=told.filed_at, last_at=told.filed_at)
             session.add(row)
         row.size, row.total = group.size, packed(self.groups.total(number))
         row.district, row.community = group.district, group.community
@@ -159,22 +170,51 @@ def group_some(database: Database, index: Index, now: datetime) -> bool:
     with index.lock:
         with database.read() as session:
             mark = session.get(Mark, "hot")
-            if not new_cases(session, mark.value if mark else 0, now):
+            after = mark.value if mark else 0
+            told = new_cases(session, after, now)
+            if not told:
                 return False
             index.catch_up(session, now)
             usual = usual_words(session, now)
         try:
+            meanings = index.meanings(told)
+        except EmbeddingFailed:
+            return False  # the cases wait for the model
+        try:
             with database.write() as session:
                 mark = locked_mark(session, "hot")
+                if mark.value != after:  # another worker was faster
+                    return True
                 index.catch_up(session, now)
-                told = new_cases(session, mark.value, now)
-                for row in {index.take(session, one) for one in told}:
+                seen = seen_from_middle(session, index.model, meanings, count=True)
+                for row in {index.take(session, one, meaning) for one, meaning in zip(told, seen, strict=True)}:
                     row.name = name_of(row, *usual)
                 mark.value, mark.at = max([mark.value, *(one.case_id for one in told)]), now
         except Exception:
             index.forget()  # it knows of cases that the database doesn't
             raise
         return len(told) == AT_ONCE
+
+
+def seen_from_middle(
+    session: Session, model: str, meanings: Sequence[Floats | None], count: bool = False
+) -> list[Floats | None]:
+    """Vectors of meaning as they lie around the middle of all that came before; all zero while that isn't known. `count`:
+    they move the middle, as new ones do."""
+    found = [one for one in meanings if one is not None]
+    if not found:
+        return list(meanings)
+    row = session.get(HotMiddle, model)
+    if row is None:
+        row = HotMiddle(model=model, total=np.zeros(len(found[0]), np.float32).tobytes(), cases=0)
+        session.add(row)
+    total = np.frombuffer(row.total, np.float32)
+    if count:
+        total = total + np.sum(found, axis=0, dtype=np.float32)
+        row.total, row.cases = total.tobytes(), row.cases + len(found)
+    if row.cases < hot.MIDDLE_OF:
+        return [np.zeros_like(total)] * len(found)
+    return [one - total / np.float32(row.cases) for one in found]
 
 
 def new_cases(session: Session, after: int, now: datetime) -> list[Told]:
@@ -200,39 +240,64 @@ def mend(database: Database, index: Index, clock: Clock) -> None:
     """Once a night, split the groups that hold two matters and join those that have grown together. The id stays with the
     greater part; what has become part of another says of which."""
     now = clock()
-    with index.lock, database.write() as session:
-        mark = locked_mark(session, "hot_mended")
-        if local(now).hour < NIGHT or (mark.at and local(mark.at).date() == local(now).date()):
-            return
-        locked_mark(session, "hot")
-        index.forget()
-        index.catch_up(session, now)
-        usual = usual_words(session, now)
-        grown = HotGroup.merged_into_id.is_(None), HotGroup.last_at >= (mark.at or now - ALIVE)
-        for group in session.scalars(select(HotGroup).where(*grown, HotGroup.size >= hot.LEAST_APART)).all():
-            if (other := split(session, index, group)) is not None:
+    with index.lock:
+        with database.read() as session:
+            mark = session.get(Mark, "hot_mended")
+            last = mark.at if mark else None
+            if local(now).hour < NIGHT or (last and local(last).date() == local(now).date()):
+                return
+            index.forget()
+            index.catch_up(session, now)
+            usual = usual_words(session, now)
+            grown = HotGroup.merged_into_id.is_(None), HotGroup.last_at >= (last or now - ALIVE)
+            large = session.scalars(
+                select(HotGroup.id).where(*grown, HotGroup.model == index.model, HotGroup.size >= hot.LEAST_APART)
+            )
+            apart = {group_id: told for group_id in large if (told := of_another_matter(session, index, group_id))}
+        try:
+            meanings = {group_id: index.meanings(told) for group_id, told in apart.items()}
+        except EmbeddingFailed:
+            return  # the night waits for the model
+        with database.write() as session:
+            mark = locked_mark(session, "hot_mended")
+            if mark.at != last:  # another worker was faster
+                return
+            locked_mark(session, "hot")
+            index.catch_up(session, now)
+            for group_id, told in apart.items():
+                group = session.get_one(HotGroup, group_id)
+                other = split(session, index, group, told, meanings[group_id])
                 group.name, other.name = name_of(group, *usual), name_of(other, *usual)
-        for stays, goes in index.groups.grown_together(range(len(index.ids))):
-            larger = session.get_one(HotGroup, index.ids[stays])
-            join(session, larger, session.get_one(HotGroup, index.ids[goes]))
-            larger.name = name_of(larger, *usual)
-        mark.at = now
+            together = hot.GROWN_TOGETHER[bool(index.model)]
+            for stays, goes in index.groups.grown_together(range(len(index.ids)), together):
+                larger = session.get_one(HotGroup, index.ids[stays])
+                join(session, larger, session.get_one(HotGroup, index.ids[goes]))
+                larger.name = name_of(larger, *usual)
+            mark.at = now
         index.forget()
 
 
-def split(session: Session, index: Index, group: HotGroup) -> HotGroup | None:
-    """Make those of the newest cases of a group that are of another matter a group of their own; None: they aren't."""
-    members = select(Case).join(HotMember, HotMember.case_id == Case.id).where(HotMember.group_id == group.id)
-    cases = session.scalars(members.order_by(Case.id.desc()).limit(LOOKED_THROUGH)).all()
-    vectors = np.stack([index.rarity.vector(hot.runs(case.what)) for case in cases])
-    away = hot.apart(vectors)
-    if not away.any():
-        return None
-    told = [told_by(case) for case, goes in zip(cases, away, strict=True) if goes]
+def of_another_matter(session: Session, index: Index, group_id: int) -> list[Told]:
+    """Those of the newest cases of a group that are of another matter, by their words; empty: none."""
+    members = select(Case).join(HotMember, HotMember.case_id == Case.id).where(HotMember.group_id == group_id)
+    told = [told_by(case) for case in session.scalars(members.order_by(Case.id.desc()).limit(LOOKED_THROUGH))]
+    away = hot.apart(np.stack([index.rarity.vector(hot.runs(one.text)) for one in told]))
+    return [one for one, goes in zip(told, away, strict=True) if goes]
+
+
+def split(
+    session: Session, index: Index, group: HotGroup, told: Sequence[Told], meanings: Sequence[Floats | None]
+) -> HotGroup:
+    """Make these cases of a group a group of their own."""
+    seen = seen_from_middle(session, index.model, meanings)
+    vectors = [
+        hot.features(meaning, index.rarity.vector(hot.runs(one.text))) for one, meaning in zip(told, seen, strict=True)
+    ]
+    gone = np.sum(vectors, axis=0)
     said = Counter(term for one in told for term in terms(one.text, places=False))
-    gone = vectors[away].sum(axis=0)
     other = HotGroup(
         name="",
+        model=group.model,
         size=len(told),
         total=packed(gone),
         words=dict(said.most_common(TERMS_KEPT)),

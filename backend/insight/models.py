@@ -125,6 +125,7 @@ class HotGroup(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     name: Mapped[str] = mapped_column(String(80))
     size: Mapped[int]
+    model: Mapped[str] = mapped_column(String(80), default="")  # of the vectors' part of meaning; empty: none
     total: Mapped[bytes] = mapped_column(LargeBinary)  # float16, the sum of its cases' vectors
     words: Mapped[dict[str, int]] = mapped_column(JSON)  # in how many of its cases each term is
     district: Mapped[str] = mapped_column(String(40))
@@ -133,6 +134,16 @@ class HotGroup(Base):
     last_at: Mapped[datetime] = mapped_column(UtcDateTime)
     merged_into_id: Mapped[int | None] = mapped_column(ForeignKey("hot_groups.id"))
     root_number: Mapped[str] = mapped_column(String(20), default="")  # of the root issue that was made of it
+
+
+class HotMiddle(Base):
+    """The sum of the vectors of meaning of all cases that were grouped, by model: what they have in common says nothing."""
+
+    __tablename__ = "hot_middles"
+
+    model: Mapped[str] = mapped_column(String(80), primary_key=True)
+    total: Mapped[bytes] = mapped_column(LargeBinary)  # float32
+    cases: Mapped[int]
 
 
 class HotMember(Base):

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
 import httpx
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -14,11 +15,12 @@ from backend.cases.models import Case
 from backend.database import Database
 from backend.insight import issues
 from backend.insight.figures import Slice, midnight, today
-from backend.insight.hot import name_of
+from backend.insight.hot import Floats, name_of
 from backend.insight.issues import Index, group_cases, mend, top
-from backend.insight.models import CaseFact, HotGroup, HotMember
+from backend.insight.models import CaseFact, HotGroup, HotMember, HotMiddle
 from backend.insight.rollups import keep_in_step
 from backend.insight.sample_year import fill
+from backend.knowledge.embedding import EmbeddingFailed
 from backend.parts import Parts
 from tests.conftest import StandingClock
 from tests.console.test_gap_pages import log_in
@@ -85,6 +87,48 @@ def test_the_same_thing_at_the_same_place_is_one_issue_and_elsewhere_another(
         assert sum(one.cases for one in found.issues) + found.others == found.cases
     group_cases(record, Index(), clock)
     assert groups(record, ids) == [first, second, third, elsewhere, noise]
+
+
+class LateModel:
+    """A model that can't be asked at first; its vectors are those of the texts' characters."""
+
+    name = "late"
+
+    def __init__(self) -> None:
+        self.fails = True
+
+    def questions(self, texts: Sequence[str]) -> Floats:
+        if self.fails:
+            raise EmbeddingFailed("it isn't there yet")
+        rows = np.zeros((len(texts), 64), np.float32)
+        for row, text in zip(rows, texts, strict=True):
+            np.add.at(row, [ord(one) % 64 for one in text], 1)
+        return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), np.float32)
+
+    passages = questions
+
+
+def test_cases_wait_for_the_model_of_meaning_and_are_grouped_by_it_once_it_is_there(
+    record: Database, clock: StandingClock
+) -> None:
+    ids = tell(record, clock, [*LIFT, LIFT_ELSEWHERE, NOISE])
+    keep_in_step(record, clock)
+    clock.advance(minutes=11)
+    model = LateModel()
+    index = Index(model)
+    group_cases(record, index, clock)
+    with record.read() as session:
+        assert session.scalar(select(func.count()).select_from(HotMember)) == 0
+    model.fails = False
+    group_cases(record, index, clock)
+    first, second, third, elsewhere, noise = groups(record, ids)
+    assert first == second == third
+    assert len({first, elsewhere, noise}) == 3
+    with record.read() as session:
+        assert session.get_one(HotMiddle, "late").cases == session.scalar(select(func.count()).select_from(HotMember))
+    clock.advance(days=1)
+    mend(record, index, clock)
+    assert len(set(groups(record, ids)[:3])) == 1
 
 
 def test_groups_that_have_grown_together_are_one_in_the_morning(record: Database, clock: StandingClock) -> None:
