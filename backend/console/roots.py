@@ -86,8 +86,8 @@ def page(root_id: int, refused: Refused | None = None, tried: str = "") -> Respo
             "console/root.html",
             root=root,
             cases=cases,
-            what={case.id: what_shown(me(), case) for case in cases},
-            may_see={case.id: may_see(me(), case) for case in cases},
+            what={case.id: what_shown(session, me(), case) for case in cases},
+            may_see={case.id: may_see(session, me(), case) for case in cases},
             open_count=sum(case.step_due_at is not None for case in cases),
             answered=answered,
             waiting=sum(case.state in ("filed", "accepted") for case in cases),
@@ -217,9 +217,9 @@ def find(session: Session, root_id: int) -> RootIssue:
     return root
 
 
-def what_shown(person: Person, case: Case) -> str:
+def what_shown(session: Session, person: Person, case: Case) -> str:
     """A case's words, as far as this person may read them."""
-    if not may_see(person, case):
+    if not may_see(session, person, case):
         return ""
     return mask(case.what) if is_hidden(person, case) else case.what
 
