@@ -52,6 +52,7 @@ class Person:
     channel: str  # phone, chat
     conversation_id: str = ""
     told: str = ""
+    heard: str = ""
     ends: set[str] = field(default_factory=set)
 
 
@@ -268,6 +269,12 @@ class Stubborn(Caller):
                 self.recorded_by_service = True
                 self.state, self.gather, self.enqueued, self.after = "over", None, None, []
 
+    def leave_message(self, seconds: int, keys: str = "") -> None:
+        """Speak after the tone. The telephone service has the recording then, whether or not the line hears of it; what the line
+        has not heard of it finds there later (ivr/recovery.py)."""
+        self.recorded_by_service = self.recorded_by_service or seconds > 0
+        super().leave_message(seconds, keys)
+
     def end(self) -> None:
         """Put the receiver down, whether or not the line hears of it."""
         with contextlib.suppress(Broken, httpx.HTTPError):
@@ -289,7 +296,7 @@ def telephone(line: RunningLine, person: Person) -> None:
             caller.say(words.pop(0))
         else:
             caller.press("0")
-    person.told = filed_number("\n".join(caller.said))
+    person.told, person.heard = filed_number("\n".join(caller.said)), " | ".join(caller.said[-6:])
     if caller.recorded_by_service:
         person.ends.add("recording")
     if caller.state != "over":
