@@ -270,8 +270,8 @@ class Stubborn(Caller):
                 self.state, self.gather, self.enqueued, self.after = "over", None, None, []
 
     def leave_message(self, seconds: int, keys: str = "") -> None:
-        """Speak after the tone. The telephone service has the recording then, whether or not the line hears of it; what the line
-        has not heard of it finds there later (ivr/recovery.py)."""
+        """Speak after the tone. The telephone service has the recording then, whether or not the line hears of it; what the
+        line has not heard of it finds there later (ivr/recovery.py)."""
         self.recorded_by_service = self.recorded_by_service or seconds > 0
         super().leave_message(seconds, keys)
 
