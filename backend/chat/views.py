@@ -276,7 +276,9 @@ def promises(case: Case, locale: str) -> dict[str, str]:
         if before in STEPS and station != case.state:
             period: Period = getattr(profile, STEPS[before])
             found[station] = gettext(
-                "%(before)s后%(period)s内", before=state_words(before, locale), period=period_words(period, locale)
+                "%(before)s后%(period)s内",
+                before=state_words(before, locale).removeprefix("已"),
+                period=period_words(period, locale),
             )
     if case.state in BEFORE_REPLY:
         found["replied"] = gettext("最晚%(day)s", day=due_words(case.due_at, locale))

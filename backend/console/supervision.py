@@ -29,7 +29,7 @@ LISTS: Final = {
 }
 EMPTY_ROWS: Final = 2
 """Empty rows at the beginning of the table of reply periods, to fill in."""
-STEPS: Final = 8
+STEPS: Final = 6
 """Rows of the escalation chain, the empty ones at its end included."""
 
 

@@ -88,6 +88,31 @@ def test_working_days_of_every_known_year_follow_the_state_councils_notice(year:
         assert not any(is_working_day(one) for one in between)
 
 
+MAKE_UP = {
+    2021: "02-07 02-20 04-25 05-08 09-18 09-26 10-09",
+    2022: "01-29 01-30 04-02 04-24 05-07 10-08 10-09",
+    2023: "01-28 01-29 04-23 05-06 06-25 10-07 10-08",
+    2024: "02-04 02-18 04-07 04-28 05-11 09-14 09-29 10-12",
+    2025: "01-26 02-08 04-27 09-28 10-11",
+    2026: "01-04 02-14 02-28 05-09 09-20 10-10",
+}
+"""Saturdays and Sundays on which people work, by the notices of the State Council's General Office (节假日安排的通知)."""
+
+
+@pytest.mark.parametrize("year", MAKE_UP)
+def test_a_week_of_working_days_over_every_holiday_works_on_the_make_up_days_and_on_no_other_weekend(year: int) -> None:
+    days = [date(year, 1, 1) + timedelta(days=number) for number in range(365)]
+    weekends = [
+        f"{day:%m-%d}" for day in days if day.weekday() > 4 and deadlines("shandong").counts(day, "working_days")
+    ]
+    assert weekends == MAKE_UP[year].split()
+    for day in days:
+        due = due_at(datetime(year, day.month, day.day, 12, tzinfo=CHINA), "GV-OTHER", "shandong").date()
+        span = [day + timedelta(days=number + 1) for number in range((due - day).days)]
+        worked = [one for one in span if is_working_day(one)]
+        assert (len(worked), worked[-1]) == (5, due)
+
+
 def test_a_day_that_the_city_sets_comes_before_every_calendar() -> None:
     filed = at("2026-11-23 12:00")
     closed = deadlines("shandong", {date(2026, 11, 25): False, date(2026, 11, 28): True})

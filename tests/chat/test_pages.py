@@ -168,8 +168,8 @@ def dues_of(page: httpx.Response) -> list[str]:
 def test_a_citizen_sees_for_each_step_to_come_until_when_it_will_be_done(
     web: httpx.Client, parts: Parts, number: str
 ) -> None:
-    after = ["已转办后1个工作日内", "最晚2026年11月30日", "已答复后5个工作日内", "已回访后1个工作日内"]
-    assert dues_of(look_up(web, number, "1234")) == ["最晚2026年11月23日 14:00", "已受理后4小时内", *after]
+    after = ["转办后1个工作日内", "最晚2026年11月30日", "答复后5个工作日内", "回访后1个工作日内"]
+    assert dues_of(look_up(web, number, "1234")) == ["最晚2026年11月23日 14:00", "受理后4小时内", *after]
     act(parts, number, "accept")
     assert dues_of(look_up(web, number, "1234")) == ["最晚2026年11月23日 16:00", *after]
     act(parts, number, "dispatch", agency="C-URBAN")
