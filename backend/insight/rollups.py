@@ -69,10 +69,10 @@ def count_cases(database: Database, now: datetime) -> bool:
         newer = select(CaseEvent.id, CaseEvent.case_id, CaseEvent.acted_at).where(CaseEvent.id > after)
         events = session.execute(newer.order_by(CaseEvent.id).limit(AT_ONCE)).all()
         look_at(session, sorted({case_id for _, case_id, _ in events}))
-        full = len(events) == AT_ONCE
-        settled = [number for number, _, acted_at in events if full or acted_at <= now - SETTLES_IN]
+        # Never past what is young, even where there is more: a rush of events is counted to the end once they have settled.
+        settled = [number for number, _, acted_at in events if acted_at <= now - SETTLES_IN]
         mark.value, mark.at = max(settled, default=after), now
-        return full
+        return len(events) == AT_ONCE and mark.value > after
 
 
 def rebuild(database: Database, clock: Clock, tell: Callable[[str], object] = str) -> None:

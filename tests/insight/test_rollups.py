@@ -132,8 +132,13 @@ def sums(database: Database, measure: str, moment: datetime) -> int:
         return sum(getattr(cell, measure) for cell in session.scalars(cells))
 
 
-def test_an_event_that_is_committed_later_than_younger_ones_is_counted(loop: Loop, clock: StandingClock) -> None:
-    """Looking again at what is young finds it: the mark stands behind it, although a later id was seen already."""
+@pytest.mark.parametrize("at_once", [rollups.AT_ONCE, 1])
+def test_an_event_that_is_committed_later_than_younger_ones_is_counted(
+    loop: Loop, clock: StandingClock, monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    """Looking again at what is young finds it: the mark stands behind it, although a later id was seen already, and however
+    many events there are."""
+    monkeypatch.setattr(rollups, "AT_ONCE", at_once)
     loop.file()
     keep_in_step(loop.database, clock)
     with loop.database.read() as session:
