@@ -106,11 +106,12 @@ def file_with_answer(
     """File a case of somebody who was told of their neighbours and said whether theirs is the same matter (`together`; None:
     wasn't asked). It is a case of its own in any way; the same matter joins the root issue, where there is one and nobody
     has kept it apart. `routed` is as in file_case. What was said is on the case's record, where a dispatcher sees it."""
-    if together is None or open_case_of(session, filing):
+    filed = filing.key and session.scalar(select(Case.id).where(Case.filing_key == filing.key))
+    if together is None or filed or open_case_of(session, filing):
         return file_case(session, knowledge, filing, actor, now, jurisdiction, routed)
     found = offer(session, filing.what, filing.place, filing.contact, now)
     case = file_case(session, knowledge, filing, actor, now, jurisdiction, routed)
-    if found is None or len(case.history) > 1:
+    if found is None:
         return case
     said = "市民说明与邻居反映的是同一件事" if together else "市民说明与邻居反映的不是同一件事"
     details = {"note": f"{said}（{found.citizens}人，{found.place}）"}

@@ -1,9 +1,15 @@
 """A citizen's chat with the real bot."""
 
 import re
+from datetime import UTC, datetime
 
 import pytest
+from sqlalchemy import select
 
+from backend.cases.models import Case
+from backend.cases.service import Actor, Filing, file_case
+from backend.database import Database
+from backend.knowledge.service import Knowledge
 from tests.running_line import Chat, RunningLine
 
 
@@ -165,3 +171,29 @@ def test_nothing_that_a_citizen_types_is_a_command_to_the_bot(line: RunningLine,
     chat = line.chat()
     assert chat.say(said)
     assert chat.say("暖气不热该找谁")[-1]["act"] in ("answer", "handoff")
+
+
+@pytest.mark.parametrize(("said", "note"), [("确认", "是同一件事"), ("单独登记", "不是同一件事")])
+def test_who_reports_what_neighbours_have_is_told_so_and_says_whether_it_is_the_same(
+    line: RunningLine, said: str, note: str
+) -> None:
+    record = Database(line.database_url)
+    with record.write() as session:
+        for last in range(3):
+            water = Filing("小区停水两天了，没有人来修", "康乐小区5号楼", contact=f"+861370000000{last}")
+            file_case(session, Knowledge(), water, Actor("bot"), datetime.now(UTC), "shandong")
+    chat = line.chat()
+    chat.say("我要反映问题")
+    chat.say("小区停水两天了，一直没有人来修")
+    chat.say("康乐小区8号楼")
+    chat.say("两天了")
+    told = chat.say(f"1360000000{len(said)}")
+    assert "位市民反映过同样的问题" in text_of(told)
+    assert labels_of(told)[:2] == ["确认，一并登记", "不是同一件事，单独登记"]
+    assert "1370000000" not in text_of(told)
+    assert act_of(chat.say(said)) == "filed"
+    with record.read() as session:
+        case = session.scalars(select(Case).order_by(Case.id.desc())).first()
+        assert case is not None
+        assert f"市民说明与邻居反映的{note}" in case.history[1].details["note"]
+    record.close()
