@@ -22,7 +22,7 @@ STATES: Final = {
     "": lazy_gettext("未关闭"),
     "open": lazy_gettext("待确认"),
     "acknowledged": lazy_gettext("已确认"),
-    "closed": lazy_gettext("已关闭"),
+    "closed": lazy_gettext("预警已关闭"),
 }
 KINDS: Final = {
     "burst": lazy_gettext("短时激增"),
@@ -38,7 +38,7 @@ REASONS: Final = {
 ACTS: Final = {
     "acknowledged": lazy_gettext("确认"),
     "assigned": lazy_gettext("指派"),
-    "closed": lazy_gettext("已关闭"),
+    "closed": lazy_gettext("预警已关闭"),
 }
 
 

@@ -147,7 +147,11 @@ def alerts(session: Session, called: names.Names, locale: str) -> list[dict[str,
     everywhere, everything = ("Whole city", "all categories") if locale == "en" else ("全市", "全部类别")
     found = [one for one in warning.alerts(session, "") if not one.risk and one.kind != "topic"][:SHOWN]
     return [
-        {"name": warning.subject(one, called, everywhere, everything), "count": one.count, "expected": one.expected}
+        {
+            "name": warning.subject(one, called, everywhere, everything),
+            "count": one.count,
+            "expected": round(one.expected, 1),
+        }
         for one in found
     ]
 

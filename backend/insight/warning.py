@@ -150,6 +150,7 @@ class Seen:
     columns: list[str]
     of_risks: bool
     baseline: Baseline
+    today: rules.Floats  # the cases of the day after the baseline's last one, so far
     first: date
     signals: list[Signal]
     limits: dict[rules.Kind, float]
@@ -163,13 +164,14 @@ class Seen:
         return Episode(kind, self.rows.index(row), self.columns.index(alert.district), alert.last_at)
 
     def days(self, signal: Signal) -> list[list[Any]]:
-        """Day, cases, expected, upper limit of the last days of a signal's series."""
+        """Day, cases, expected, upper limit of the last days of a signal's series, and of today so far."""
         found = []
         here = signal.category, signal.district
-        for number in range(max(len(self.baseline.counts) - CHART_DAYS, LEAST_DAYS), len(self.baseline.counts)):
+        counts = [*self.baseline.raw, self.today]
+        for number in range(max(len(counts) - CHART_DAYS, LEAST_DAYS), len(counts)):
             mean, width = self.baseline.expected(number, 1, "burst")
             usual, high = float(mean[here]), rules.upper_limit(float(mean[here]), float(width[here]))
-            counted = int(self.baseline.raw[number][here])
+            counted = int(counts[number][here])
             found.append([(self.first + timedelta(days=number)).isoformat(), counted, round(usual, 1), high])
         return found
 
@@ -214,7 +216,8 @@ def look_at(session: Session, at: datetime, tonight: bool) -> list[Seen]:
             looks += rules.rises(baseline, midnight(day))
         least = {place + 1: risks()[name].least for place, name in enumerate(rows)} if of_risks else {}
         signals = [one for look in looks for one in rules.unusual(look, limits[look.kind], least)]
-        found.append(Seen(["", *rows], ["", *columns], of_risks, baseline, first, signals, limits))
+        so_far = rules.with_sums(recent)[-local(last_hour).hour - 1 :].sum(axis=0)
+        found.append(Seen(["", *rows], ["", *columns], of_risks, baseline, so_far, first, signals, limits))
     return found
 
 
