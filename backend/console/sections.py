@@ -42,6 +42,7 @@ SECTIONS: Final = (
             "/administration",
             "/people",
             "/agencies",
+            "/categories",
             "/line",
             "/deadlines",
             "/integrations",

@@ -19,6 +19,7 @@ from backend.console import (
     audit_log,
     case_list,
     cases,
+    categories,
     conversations,
     desk,
     dispatch,
@@ -248,6 +249,9 @@ add("/agencies/export", "export_agencies", agencies.export_agencies)
 add("/agencies/import", "import_agencies", agencies.import_file, methods=["GET", "POST"])
 add("/agencies/learning", "learning", agencies.show_learning)
 add("/agencies/learning", "learn_now", agencies.learn_now, methods=["POST"])
+
+add("/categories", "categories", categories.list_categories)
+add("/categories/<code>", "category", categories.edit_category, methods=["GET", "POST"])
 
 EVENTS_PATH = "/console/events"
 """Where consoles hear what has changed. The public process does not answer there: backend/events.py does."""

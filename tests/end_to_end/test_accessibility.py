@@ -150,6 +150,7 @@ def furnish(app: Flask) -> dict[str, Any]:
             "announcement_id": announcement_id,
             "article_id": session.scalars(select(Article.id).order_by(Article.id)).first(),
             "code": "greet",
+            "console.category.code": "UT-HEAT",
             "conversation_id": conversation_id,
             "document_id": session.scalars(select(Document.id)).first(),
             "group_id": session.scalars(select(GapGroup.id)).first(),
