@@ -98,7 +98,7 @@ def deeds(session: Session, agency_code: str) -> list[Deed]:
         select(Staff.name, CaseEvent.act, Case.number, CaseEvent.acted_at)
         .join(Staff, Staff.id == CaseEvent.staff_id)
         .join(Case, Case.id == CaseEvent.case_id)
-        .where(Staff.agency_code == agency_code, Staff.role == "agency")
+        .where(Staff.agency_code == agency_code, Staff.role == "agency", CaseEvent.staff_id.is_not(None))
         .order_by(CaseEvent.id.desc())
         .limit(DEEDS_SHOWN)
     )
