@@ -33,6 +33,7 @@ def downgrade() -> None:
 
 def start_anew() -> None:
     """No groups; the job of every minute makes them."""
+    op.execute("UPDATE alerts SET group_id = NULL")
     for table in ("hot_members", "hot_groups"):
         op.execute(f"DELETE FROM {table}")
     op.execute("DELETE FROM insight_marks WHERE name LIKE 'hot%'")
