@@ -32,6 +32,14 @@ def test_every_phrase_is_there_in_every_language_that_may_be_asked_for(path: Pat
                 assert sentence.strip(), key
 
 
+@pytest.mark.parametrize("path", CATALOGUES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_phrase_stands_twice_where_the_later_one_would_be_said_for_both(path: Path) -> None:
+    entries = yaml.compose(path.read_text(encoding="utf-8"))
+    assert isinstance(entries, yaml.MappingNode)
+    keys = [key.value for key, _ in entries.value]
+    assert sorted(keys) == sorted(set(keys))
+
+
 def test_both_languages_of_a_refusal_name_the_same_facts() -> None:
     for key, entry in Catalogue(ROOT / "backend" / "errors.yml").entries.items():
         assert placeholders(entry["zh"]) == placeholders(entry["en"]), key

@@ -68,7 +68,7 @@ def set_presence() -> ResponseReturnValue:
     shared = parts()
     state, _, reason = field("presence").partition(":")
     if state not in ("ready", "wrap_up", "break") or (state == "break") != (reason in presence.BREAK_REASONS):
-        raise Refused("reason_missing")
+        raise Refused("break_reason_missing")
     with shared.database.write() as session:
         staff = session.get_one(Staff, me().id)
         presence.set_presence(session, staff, state, shared.clock(), reason)
