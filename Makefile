@@ -18,7 +18,7 @@ run: web check setup migrate starter train  ## set up what is missing, start eve
 
 test: setup lint train  ## lint and all tests; ARGS=tests/cases for a part
 	@$(SETUP) chromium
-	$(WEB) -m pytest -q -n 2 --dist loadfile $(ARGS)
+	$(WEB) -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: web  ## ruff, mypy and the directions of imports
 	$(WEB) -m ruff check

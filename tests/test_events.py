@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -122,6 +122,12 @@ class Browser:
         await asyncio.wait_for(self.running, 20)
 
 
+def in_a_loop_of_its_own(play: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Run `play` to its end in another thread: Playwright keeps a loop in the tests' own."""
+    with ThreadPoolExecutor(1) as elsewhere:
+        elsewhere.submit(lambda: asyncio.run(play())).result()
+
+
 def together(app: Flask, play: Callable[[Application], Awaitable[None]]) -> None:
     """Let the events process run while `play` does."""
 
@@ -134,8 +140,7 @@ def together(app: Flask, play: Callable[[Application], Awaitable[None]]) -> None
         finally:
             feeding.cancel()
 
-    with ThreadPoolExecutor(1) as elsewhere:  # Playwright keeps a loop of its own in the tests' thread
-        elsewhere.submit(lambda: asyncio.run(both())).result()
+    in_a_loop_of_its_own(both)
 
 
 def test_a_stream_tells_what_changed_and_resumes_where_it_was_cut(app: Flask, parts: Parts, web: httpx.Client) -> None:
@@ -215,5 +220,5 @@ def test_nobody_is_taken_to_be_lost_while_the_web_process_is_away(
     monkeypatch.setattr("backend.events.deal", lambda *given: told.append(given[-1]))
     monkeypatch.setattr("backend.events.asyncio.sleep", pass_a_second)
     with pytest.raises(Over):
-        asyncio.run(streams.deal())
+        in_a_loop_of_its_own(streams.deal)
     assert [second for second, release in enumerate(told) if release] == [*range(26, 40), *range(105, 110)]

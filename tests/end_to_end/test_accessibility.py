@@ -39,7 +39,7 @@ SAMPLE = {role: f"{role}1" for role in RIGHTS}
 """role -> one of the sample staff."""
 NOT_PAGES = (
     *("static", "open_screen", "export", "download", "voice_token", "attachment", "file", "data", "widget", "code"),
-    "insight_view",
+    *("insight_view", "sign_on", "sign_on_back"),
 )
 """Ends of endpoints that answer with files, data or a redirect."""
 

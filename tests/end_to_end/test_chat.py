@@ -44,7 +44,7 @@ def test_a_question_gets_its_answer_with_source_and_what_to_do_next(line: Runnin
 
 def test_a_question_near_several_articles_gets_them_to_choose_from(line: RunningLine) -> None:
     chat = line.chat()
-    replies = chat.say("居住证")
+    replies = chat.say("居住证怎么办")
     assert act_of(replies) == "clarify"
     offered = labels_of(replies)
     assert 3 <= len(offered) <= 4
