@@ -18,7 +18,7 @@ from backend.cases.root_models import KeptApart, RootEvent, RootIssue, RootMembe
 from backend.cases.root_rules import UNDOABLE, WHO, Member, contradiction, path_to_answer, place_of_all, without_house
 from backend.cases.rules import FINAL_STATES, OPEN_STATES
 from backend.cases.service import Actor, act_on, get_case, is_mobile
-from backend.cases.words import MESSAGES
+from backend.cases.words import MESSAGES, date_words
 from backend.city import city_name
 from backend.directory.models import Agency
 from backend.errors import Refused
@@ -185,7 +185,7 @@ def plan(session: Session, root_id: int, steps: Sequence[Step], actor: Actor, no
     done = do(session, root, "plan", actor, now, "", {"before": before, "steps": [kept(step) for step in root.steps]})
     last = max(steps, key=lambda step: step.due_on)
     for case in current(session, root):
-        tell(session, root, case, "root_planned", {"due": day_of(last.due_on, case.locale), "what": last.what}, now)
+        tell(session, root, case, "root_planned", {"due": date_words(last.due_on, case.locale), "what": last.what}, now)
     return done
 
 
@@ -502,8 +502,3 @@ def tell(session: Session, root: RootIssue, case: Case, key: str, facts: Mapping
         return
     text = MESSAGES.say(key, case.locale, city=city_name(case.locale), number=case.number, **facts).text
     put(session, f"root:{root.id}:{root.acts}:{case.number}:{key}", "sms", case.contact, {"text": text}, now)
-
-
-def day_of(day: date, locale: str) -> str:
-    """A day of a plan, written."""
-    return f"{day.day} {day:%B %Y}" if locale == "en" else f"{day.year}年{day.month}月{day.day}日"

@@ -1,6 +1,6 @@
 """How a case is told to a citizen: state, day and answer in their language. Pure."""
 
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 
 from backend.cases.deadlines import Period
@@ -51,8 +51,12 @@ def pause_reason(reason: str, locale: str) -> str:
 
 
 def day_words(moment: datetime, locale: str) -> str:
-    """A day, written: 2026年11月30日, 30 November 2026."""
-    day = local(moment)
+    """The day of a moment, written: 2026年11月30日, 30 November 2026."""
+    return date_words(local(moment).date(), locale)
+
+
+def date_words(day: date, locale: str) -> str:
+    """A day of the calendar, written in the same way."""
     return f"{day.day} {day:%B %Y}" if locale == "en" else f"{day.year}年{day.month}月{day.day}日"
 
 

@@ -149,9 +149,9 @@ ACTS: Final[dict[str, Do]] = {
     "assign": lambda session, root_id, who, now: roots.assign(session, root_id, field("agency"), who, now, note()),
     "send": lambda session, root_id, who, now: roots.send(session, root_id, who, now),
     "plan": lambda session, root_id, who, now: roots.plan(session, root_id, steps(), who, now),
-    "step": lambda session, root_id, who, now: roots.finish_step(session, root_id, whole("step"), who, now),
+    "step": lambda session, root_id, who, now: roots.finish_step(session, root_id, whole(field("step")), who, now),
     "reply": lambda session, root_id, who, now: roots.reply(session, root_id, who, now, note()),
-    "undo": lambda session, root_id, who, now: roots.undo(session, root_id, whole("event"), who, now, note()),
+    "undo": lambda session, root_id, who, now: roots.undo(session, root_id, whole(field("event")), who, now, note()),
     "close": lambda session, root_id, who, now: roots.close(session, root_id, who, now, note()),
 }
 """act -> how the form asks for it."""
@@ -162,16 +162,14 @@ def numbers_in(text: str) -> list[str]:
     return [number for number in re.split(r"[\s,，;；、]+", text) if number]
 
 
-def whole(name: str) -> int:
+def whole(sent: str) -> int:
     """A number that the form sends; 0, which nothing has, for anything else."""
-    sent = field(name)
     return int(sent) if re.fullmatch(r"[0-9]{1,9}", sent, re.ASCII) else 0
 
 
 def other_root() -> int:
     """The other root issue, as people write it: G12, or 12. 0 for anything else."""
-    sent = field("into").upper().removeprefix("G")
-    return int(sent) if re.fullmatch(r"[0-9]{1,9}", sent, re.ASCII) else 0
+    return whole(field("into").upper().removeprefix("G"))
 
 
 def steps() -> list[Step]:

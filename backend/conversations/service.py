@@ -73,9 +73,10 @@ LAST_REPLY = (
     .order_by(Turn.number.desc())
     .limit(1)
 )
+SAID_BEFORE = select(Turn).where(Turn.conversation_id == bindparam("talk"), Turn.message_key == bindparam("key"))
+
 IS_OPEN = Conversation.closed_at.is_(None)
 """What indexes know of the few conversations among all that are over."""
-SAID_BEFORE = select(Turn).where(Turn.conversation_id == bindparam("talk"), Turn.message_key == bindparam("key"))
 
 LATELY = timedelta(hours=8)
 MOST_HANDLED = 50
