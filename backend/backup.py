@@ -22,12 +22,14 @@ from pathlib import Path
 from alembic import command
 from alembic.config import Config
 from alembic.util import CommandError
+from cryptography.fernet import InvalidToken
 from sqlalchemy import URL, func, inspect, make_url, select, text
+from sqlalchemy.orm import Session
 
 from backend.audit import first_fault
 from backend.cases.models import Case
 from backend.clock import utc_now
-from backend.conversations.models import Conversation
+from backend.conversations.models import Conversation, Turn
 from backend.database import Database
 from backend.errors import Refused
 from backend.settings import ROOT, Settings, SettingsRefused, load_settings
@@ -165,19 +167,33 @@ def bring_up_to_date(url: str) -> None:
 
 
 def what_is_there(url: str) -> str:
-    """What somebody wants to know who has just restored: how much, up to when, and whether the audit log is whole."""
+    """What somebody wants to know who has just restored: how much, up to when, whether the audit log is whole and the
+    keys are those that it was written with."""
     database = Database(url)
     with database.read() as session:
         cases = session.scalar(select(func.count()).select_from(Case)) or 0
         last = session.scalar(select(func.max(Case.filed_at)))
         talks = session.scalar(select(func.count()).select_from(Conversation)) or 0
-        whole = first_fault(session) is None
+        whole, keys_fit = first_fault(session) is None, can_be_read(session)
     database.close()
     until = f"{last:%Y-%m-%d %H:%M} UTC" if last else "-"
     return (
-        f"工单 {cases}，最后一件 {until}；会话 {talks}；审计日志{'完整' if whole else '有出入'}"
-        f" / cases {cases}, the last of {until}; conversations {talks}; the audit log is {'whole' if whole else 'NOT whole'}"
+        f"工单 {cases}，最后一件 {until}；会话 {talks}；审计日志{'完整' if whole else '有出入'}；"
+        f"密钥{'相符' if keys_fit else '不符，号码和对话无法读取'}"
+        f" / cases {cases}, the last of {until}; conversations {talks};"
+        f" the audit log is {'whole' if whole else 'NOT whole'};"
+        f" the keys {'fit' if keys_fit else 'do NOT fit: numbers and conversations can not be read'}"
     )
+
+
+def can_be_read(session: Session) -> bool:
+    """Whether DATA_KEYS are those of this record, as far as its last words and its last telephone tell."""
+    try:
+        session.scalar(select(Turn.text).order_by(Turn.id.desc()).limit(1))
+        session.scalar(select(Case.contact).where(Case.contact.is_not(None)).order_by(Case.id.desc()).limit(1))
+    except InvalidToken:
+        return False
+    return True
 
 
 def main(arguments: list[str] | None = None) -> int:

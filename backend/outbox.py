@@ -6,12 +6,13 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from sqlalchemy import JSON, Index, String, select, update
+from sqlalchemy import Index, String, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from backend.clock import Clock
 from backend.database import Base, Database, UtcDateTime, tell_after_commit
+from backend.encryption import Encrypted, EncryptedJson
 
 log = logging.getLogger(__name__)
 
@@ -34,8 +35,8 @@ class OutgoingMessage(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     key: Mapped[str] = mapped_column(String(160), unique=True)  # the reason: the same reason is one message
     channel: Mapped[str] = mapped_column(String(10))  # one of Channel
-    recipient: Mapped[str] = mapped_column(String(500))  # E.164, openid, URL, address
-    body: Mapped[dict[str, Any]] = mapped_column(JSON)
+    recipient: Mapped[str] = mapped_column(Encrypted)  # E.164, openid, URL, address
+    body: Mapped[dict[str, Any]] = mapped_column(EncryptedJson)
     state: Mapped[str] = mapped_column(String(10), default="waiting")  # waiting, sent, failed
     tries: Mapped[int] = mapped_column(default=0)
     put_at: Mapped[datetime] = mapped_column(UtcDateTime)

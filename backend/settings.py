@@ -4,19 +4,28 @@
 development; in production the line refuses to start without it.
 """
 
-import contextlib
+import fcntl
 import os
 import secrets
 from pathlib import Path
 from typing import Any, Literal
 
+from cryptography.fernet import Fernet
 from dotenv import dotenv_values
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 ROOT = Path(__file__).resolve().parent.parent
 SECRETS_FILE = ROOT / "var" / "secrets.env"
-SECRET_NAMES = ("SECRET_KEY", "API_TOKEN", "BOT_TOKEN", "TWILIO_AUTH_TOKEN", "CONSOLE_PASSWORD")
+SECRET_NAMES = (
+    "SECRET_KEY",
+    "API_TOKEN",
+    "BOT_TOKEN",
+    "TWILIO_AUTH_TOKEN",
+    "CONSOLE_PASSWORD",
+    "DATA_KEYS",
+    "LOOKUP_KEY",
+)
 
 
 class SettingsRefused(Exception):
@@ -54,6 +63,11 @@ class Settings(BaseSettings):
     )
 
     secret_key: str = Field(description="signs sessions and forms")
+    data_keys: str = Field(
+        description="Fernet keys, commas between them, under which telephone numbers and what was said are kept: the first"
+        " encrypts, all decrypt; python -m backend.rotate_keys --new-key makes one"
+    )
+    lookup_key: str = Field(description="keys the hashes by which telephone numbers are found again")
     api_token: str = Field(description="bearer token of the bot and of integrators for /api/v1")
     bot_token: str = Field(description="shared by the web process and Rasa, so that nobody else talks to Rasa")
     twilio_auth_token: str = Field(
@@ -246,20 +260,35 @@ def checked(settings: Settings) -> Settings:
             )
         if not settings.summary_model:
             raise SettingsRefused("SUMMARY_URL 需要 SUMMARY_MODEL / SUMMARY_URL needs SUMMARY_MODEL")
+    try:
+        [Fernet(key.strip()) for key in settings.data_keys.split(",")]
+    except ValueError:
+        raise SettingsRefused(
+            "DATA_KEYS 应为 Fernet 密钥，以逗号分隔 / DATA_KEYS must be Fernet keys, separated by commas"
+        ) from None
     return settings
 
 
 def development_secrets() -> dict[str, str]:
-    """Return the secrets of var/secrets.env, which is made at first use.
+    """Return the secrets of var/secrets.env. Those that it lacks are made at first use.
 
-    The file appears whole and only once (by a link), so that processes that start together agree.
+    One process at a time does that, so that processes that start together agree.
     """
-    if not SECRETS_FILE.exists():
-        SECRETS_FILE.parent.mkdir(parents=True, exist_ok=True)
-        draft = SECRETS_FILE.with_suffix(f".{os.getpid()}")
-        draft.write_text("".join(f"{name}={secrets.token_urlsafe(24)}\n" for name in SECRET_NAMES))
-        draft.chmod(0o600)
-        with contextlib.suppress(FileExistsError):
-            os.link(draft, SECRETS_FILE)
-        draft.unlink()
-    return {name: value or "" for name, value in dotenv_values(SECRETS_FILE).items()}
+    SECRETS_FILE.parent.mkdir(parents=True, exist_ok=True)
+    with open(SECRETS_FILE, "a+", opener=private) as file:  # Path.open takes no opener
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.seek(0)
+        known = dotenv_values(stream=file)
+        made = {name: new_secret(name) for name in SECRET_NAMES if name not in known}
+        file.write("".join(f"{name}={secret}\n" for name, secret in made.items()))
+    return {name: value or "" for name, value in known.items()} | made
+
+
+def private(path: str, flags: int) -> int:
+    """Open a file that is its owner's alone."""
+    return os.open(path, flags, 0o600)
+
+
+def new_secret(name: str) -> str:
+    """A secret for the setting of this name."""
+    return Fernet.generate_key().decode() if name == "DATA_KEYS" else secrets.token_urlsafe(24)

@@ -3,11 +3,12 @@ wishes to be spoken to."""
 
 from datetime import datetime
 
-from sqlalchemy import JSON, ForeignKey, Index, String, Text, false
+from sqlalchemy import JSON, ForeignKey, Index, String, false
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from backend.cases.models import Case
 from backend.database import Base, UtcDateTime
+from backend.encryption import Encrypted
 
 
 class Call(Base):
@@ -46,7 +47,7 @@ class CallStep(Base):
     call_sid: Mapped[str] = mapped_column(String(100), primary_key=True)
     step: Mapped[str] = mapped_column(String(40), primary_key=True)
     claimed_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    twiml: Mapped[str | None] = mapped_column(Text)
+    twiml: Mapped[str | None] = mapped_column(Encrypted)
 
 
 class VisitCall(Base):

@@ -4,11 +4,12 @@ from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import JSON, ForeignKey, Index, LargeBinary, String, Text, UniqueConstraint, text
-from sqlalchemy.orm import Mapped, mapped_column, relationship
+from sqlalchemy.orm import Mapped, mapped_column, relationship, validates
 
 from backend.audit import audited
 from backend.database import Base, UtcDateTime
 from backend.directory.models import Agency, Category
+from backend.encryption import HASH_LENGTH, Encrypted, lookup_hash
 
 
 class Case(Base):
@@ -16,7 +17,7 @@ class Case(Base):
 
     __tablename__ = "cases"
     __table_args__ = (
-        Index("ix_cases_contact_state", "contact", "state"),
+        Index("ix_cases_contact_state", "contact_hash", "state"),
         Index("ix_cases_state_step", "state", "step_due_at"),
         Index("ix_cases_agency_step", "agency_code", "step_due_at"),
         Index("ix_cases_responsible_step", "responsible_code", "step_due_at"),
@@ -37,7 +38,8 @@ class Case(Base):
     place: Mapped[str] = mapped_column(String(300), default="")
     spot: Mapped[str] = mapped_column(String(60), default="")  # places.spot: whose neighbours' cases it may be like
     since: Mapped[str] = mapped_column(String(200), default="")
-    contact: Mapped[str | None] = mapped_column(String(20))  # E.164; None: anonymous, or nothing left
+    contact: Mapped[str | None] = mapped_column(Encrypted)  # E.164; None: anonymous, or nothing left
+    contact_hash: Mapped[str | None] = mapped_column(String(HASH_LENGTH), info={"hash_of": "contact"})
     confidential: Mapped[bool] = mapped_column(default=False)  # no agency learns who it was
     recording_url: Mapped[str | None] = mapped_column(String(500))
     kind: Mapped[str] = mapped_column(String(20), default="request")  # a key of rules.KINDS
@@ -72,6 +74,11 @@ class Case(Base):
 
     # Two people acting at once: one success, one refusal.
     __mapper_args__ = {"version_id_col": version}  # noqa: RUF012  # SQLAlchemy reads it from the class
+
+    @validates("contact")
+    def _keep_hash(self, _: str, number: str | None) -> str | None:
+        self.contact_hash = lookup_hash(number)
+        return number
 
 
 class CaseEvent(Base):

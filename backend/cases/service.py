@@ -34,6 +34,7 @@ from backend.clock import local
 from backend.conversations.models import Conversation
 from backend.directory.legacy import legacy_number
 from backend.directory.models import Agency, Category, Staff
+from backend.encryption import lookup_hash
 from backend.errors import Refused
 from backend.knowledge.service import Knowledge
 from backend.outbox import put
@@ -162,7 +163,11 @@ def open_case_of(session: Session, filing: Filing) -> Case | None:
     message, whose matter only a listener knows."""
     if not filing.contact or filing.recording_url:
         return None
-    theirs = select(Case).where(Case.contact == filing.contact, Case.state.in_(OPEN_STATES)).order_by(Case.id)
+    theirs = (
+        select(Case)
+        .where(Case.contact_hash == lookup_hash(filing.contact), Case.state.in_(OPEN_STATES))
+        .order_by(Case.id)
+    )
     return next(
         (
             case
@@ -194,7 +199,7 @@ def alike(
 
 def cases_of_contact(session: Session, contact: str, limit: int) -> list[Case]:
     """The cases of whoever left this number (E.164), newest first."""
-    theirs = select(Case).where(Case.contact == contact).order_by(Case.id.desc())
+    theirs = select(Case).where(Case.contact_hash == lookup_hash(contact)).order_by(Case.id.desc())
     return list(session.scalars(theirs.limit(limit)))
 
 

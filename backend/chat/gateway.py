@@ -18,6 +18,7 @@ from backend.conversations import service
 from backend.conversations.models import Conversation, Turn
 from backend.conversations.rules import PHOTO
 from backend.conversations.service import PHRASES, TurnTaken
+from backend.encryption import lookup_hash
 from backend.errors import Refused
 from backend.parts import Parts
 from bot import say
@@ -84,7 +85,9 @@ def conversation_with(parts: Parts, channel: TextChannel, peer: str, locale: str
     with parts.database.write() as session:
         if session.get_bind().dialect.name == "postgresql":  # two first messages at once begin one conversation
             session.execute(select(func.pg_advisory_xact_lock(func.hashtext(f"{channel}:{peer}"))))
-        theirs = select(Conversation.id).where(Conversation.channel == channel, Conversation.peer == peer)
+        theirs = select(Conversation.id).where(
+            Conversation.channel == channel, Conversation.peer_hash == lookup_hash(peer)
+        )
         came = theirs.join(Turn, Turn.conversation_id == Conversation.id).where(Turn.message_key == key)
         if key and (found := session.scalar(came.limit(1))):
             return found

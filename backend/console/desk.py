@@ -27,6 +27,8 @@ NOTED_EVERY = timedelta(seconds=8)
 """Less than the ten seconds between two signs of life (static/live.js)."""
 LONG_WAIT = timedelta(seconds=60)
 TOO_LONG_WAIT = timedelta(seconds=180)
+SENTENCES_LOOKED_AT = 5
+"""So many of a citizen's last sentences, in search of one that isn't the mere wish for a person."""
 
 
 @dataclass(frozen=True)
@@ -170,17 +172,19 @@ def rows(session: Session, conversations: Sequence[Conversation], now: datetime)
 
 
 def last_sentences(session: Session, conversation_ids: Iterable[str]) -> dict[str, str]:
-    """What the citizen said last in each of these conversations, the mere wish for a person aside."""
+    """What the citizen said last in each of these conversations, the mere wish for a person (a few of them) aside."""
     latest = (
-        select(Turn.conversation_id, func.max(Turn.number).label("number"))
-        .where(Turn.conversation_id.in_(conversation_ids), Turn.speaker == "citizen")
-        .where(Turn.text.not_in(person_words()), Turn.act.is_distinct_from(PHOTO))
-        .group_by(Turn.conversation_id)
+        select(
+            Turn.id,
+            func.row_number().over(partition_by=Turn.conversation_id, order_by=Turn.number.desc()).label("place"),
+        )
+        .where(Turn.conversation_id.in_(conversation_ids), Turn.speaker == "citizen", Turn.act.is_distinct_from(PHOTO))
         .subquery()
     )
-    found = session.execute(
-        select(Turn.conversation_id, Turn.text).join(
-            latest, (Turn.conversation_id == latest.c.conversation_id) & (Turn.number == latest.c.number)
-        )
+    said = (
+        select(Turn.conversation_id, Turn.text)
+        .join(latest, Turn.id == latest.c.id)
+        .where(latest.c.place <= SENTENCES_LOOKED_AT)
+        .order_by(Turn.number)
     )
-    return {conversation_id: text for conversation_id, text in found}
+    return {talk: text for talk, text in session.execute(said) if text not in person_words()}

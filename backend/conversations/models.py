@@ -4,11 +4,12 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import JSON, ForeignKey, Index, String, Text, UniqueConstraint, text
-from sqlalchemy.orm import Mapped, mapped_column, relationship
+from sqlalchemy.orm import Mapped, mapped_column, relationship, validates
 
 from backend.audit import audited
 from backend.database import Base, UtcDateTime
 from backend.directory.models import Staff
+from backend.encryption import HASH_LENGTH, Encrypted, EncryptedJson, lookup_hash
 
 
 class Conversation(Base):
@@ -17,6 +18,7 @@ class Conversation(Base):
     __tablename__ = "conversations"
     __table_args__ = (
         Index("ix_conversations_dialled", "dialled", "started_at"),
+        Index("ix_conversations_caller", "caller_hash", "started_at"),
         Index("ix_conversations_operator_state", "operator_id", "state"),
         # The few whose operator has still to say what came of them, among all that an operator ever had.
         Index(
@@ -31,12 +33,14 @@ class Conversation(Base):
     channel: Mapped[str] = mapped_column(String(10))  # chat or phone
     locale: Mapped[str] = mapped_column(String(5))
     state: Mapped[str] = mapped_column(String(10), default="bot", index=True)
-    caller: Mapped[str | None] = mapped_column(String(20))  # E.164, only on the phone and when not withheld
+    caller: Mapped[str | None] = mapped_column(Encrypted)  # E.164, only on the phone and when not withheld
+    caller_hash: Mapped[str | None] = mapped_column(String(HASH_LENGTH), info={"hash_of": "caller"})
     dialled: Mapped[str | None] = mapped_column(
         String(20)
     )  # on the phone: the number called (directory/legacy.written)
     token_hash: Mapped[str | None] = mapped_column(String(64))  # of the secret that a chat page holds
-    peer: Mapped[str | None] = mapped_column(String(64), index=True)  # in WeChat the openid, in SMS the number (E.164)
+    peer: Mapped[str | None] = mapped_column(Encrypted)  # in WeChat the openid, in SMS the number (E.164)
+    peer_hash: Mapped[str | None] = mapped_column(String(HASH_LENGTH), index=True, info={"hash_of": "peer"})
     citizen_typing_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # None: has just said it
     operator_typing_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     idle_asked_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # when a silent citizen was asked (idle.py)
@@ -50,7 +54,7 @@ class Conversation(Base):
     started_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
     waiting_since: Mapped[datetime | None] = mapped_column(UtcDateTime)
     taken_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    callback_to: Mapped[str | None] = mapped_column(String(20))  # E.164, keyed or confirmed by the caller
+    callback_to: Mapped[str | None] = mapped_column(Encrypted)  # E.164, keyed or confirmed by the caller
     callback_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # when the call back was asked for
     callback_tries: Mapped[int] = mapped_column(default=0, server_default="0")
     may_record: Mapped[bool | None]  # what the caller answered, where consent is asked for
@@ -62,6 +66,11 @@ class Conversation(Base):
     operator: Mapped[Staff | None] = relationship()
     turns: Mapped[list["Turn"]] = relationship(order_by="Turn.number", back_populates="conversation")
     legs: Mapped[list["Leg"]] = relationship(order_by="Leg.id")
+
+    @validates("caller", "peer")
+    def _keep_hash(self, name: str, value: str | None) -> str | None:
+        setattr(self, f"{name}_hash", lookup_hash(value))
+        return value
 
 
 class Turn(Base):
@@ -84,8 +93,8 @@ class Turn(Base):
     conversation_id: Mapped[str] = mapped_column(ForeignKey("conversations.id"))
     number: Mapped[int]
     speaker: Mapped[str] = mapped_column(String(10))  # citizen, bot, operator, line (the service itself)
-    text: Mapped[str] = mapped_column(Text)
-    reply: Mapped[dict[str, Any] | None] = mapped_column(JSON)
+    text: Mapped[str] = mapped_column(Encrypted)
+    reply: Mapped[dict[str, Any] | None] = mapped_column(EncryptedJson)
     act: Mapped[str | None] = mapped_column(String(10))  # what the bot's reply does (bot/client.py), or photo
     article_id: Mapped[str | None] = mapped_column(String(80))  # the article that the bot spoke of
     message_key: Mapped[str | None] = mapped_column(String(80))  # the channel's name for a message: once only
@@ -107,7 +116,7 @@ class Leg(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     conversation_id: Mapped[str] = mapped_column(ForeignKey("conversations.id"), index=True)
     party: Mapped[str] = mapped_column(String(10))  # citizen, operator, agency, listener, coach
-    telephone: Mapped[str | None] = mapped_column(String(60))  # +86… or client:name; None: withheld
+    telephone: Mapped[str | None] = mapped_column(Encrypted)  # +86… or client:name; None: withheld
     staff_id: Mapped[int | None] = mapped_column(ForeignKey("staff.id"))
     agency_code: Mapped[str | None] = mapped_column(ForeignKey("agencies.code"))
     state: Mapped[str] = mapped_column(String(10))
@@ -173,7 +182,7 @@ class ConversationNote(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     conversation_id: Mapped[str] = mapped_column(ForeignKey("conversations.id"), index=True)
     staff_id: Mapped[int] = mapped_column(ForeignKey("staff.id"))
-    text: Mapped[str] = mapped_column(Text)
+    text: Mapped[str] = mapped_column(Encrypted)
     noted_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
@@ -183,7 +192,7 @@ class ConversationSummary(Base):
     __tablename__ = "conversation_summaries"
 
     conversation_id: Mapped[str] = mapped_column(ForeignKey("conversations.id"), primary_key=True)
-    text: Mapped[str] = mapped_column(Text)
+    text: Mapped[str] = mapped_column(Encrypted)
     model: Mapped[str] = mapped_column(String(80))
     upto: Mapped[int]
     made_at: Mapped[datetime] = mapped_column(UtcDateTime)

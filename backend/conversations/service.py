@@ -411,7 +411,7 @@ def priority_of(session: Session, conversation: Conversation, now: datetime) -> 
     came_of_it = select(Turn.id).where(Turn.conversation_id == Conversation.id, Turn.act.in_(("solved", "filed")))
     unsettled = (
         select(Conversation.id)
-        .where(Conversation.caller == conversation.caller, Conversation.state == "closed")
+        .where(Conversation.caller_hash == conversation.caller_hash, Conversation.state == "closed")
         .where(Conversation.started_at >= now - REPEATS_WITHIN, Conversation.taken_at.is_(None))
         .where(~came_of_it.exists())
         .limit(1)

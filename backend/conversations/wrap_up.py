@@ -13,6 +13,7 @@ from backend import changes
 from backend.conversations import presence
 from backend.conversations.models import Conversation, ConversationNote, Leg, Turn
 from backend.directory.models import Staff
+from backend.encryption import lookup_hash
 from backend.errors import Refused
 
 OUTCOMES: Final = ("answered", "filed", "followed_up", "passed_on", "out_of_remit", "dropped", "silent", "other")
@@ -101,7 +102,7 @@ def earlier(session: Session, caller: str, before: Conversation, limit: int) -> 
     """The caller's earlier conversations, newest first, each with what they said first."""
     found = session.scalars(
         select(Conversation)
-        .where(Conversation.caller == caller, Conversation.id != before.id)
+        .where(Conversation.caller_hash == lookup_hash(caller), Conversation.id != before.id)
         .order_by(Conversation.started_at.desc())
         .limit(limit)
     ).all()

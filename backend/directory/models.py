@@ -7,6 +7,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from backend.audit import audited
 from backend.database import Base, UtcDateTime
+from backend.encryption import Encrypted
 
 
 @audited("agency", masked=("telephone",))
@@ -63,7 +64,7 @@ class Staff(Base):
     totp_step: Mapped[int | None]  # of the last code that was used
     role: Mapped[str] = mapped_column(String(20))
     agency_code: Mapped[str | None] = mapped_column(ForeignKey("agencies.code"))
-    telephone: Mapped[str | None] = mapped_column(String(60))  # where calls are put through: +86… or client:name
+    telephone: Mapped[str | None] = mapped_column(Encrypted)  # where calls are put through: +86… or client:name
     ready: Mapped[bool] = mapped_column(default=False)
     seen_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     languages: Mapped[str] = mapped_column(String(60), default="zh")  # zh, yue, en; commas between them

@@ -27,6 +27,7 @@ from backend.clock import CHINA, utc_now
 from backend.conversations.models import Conversation, Turn
 from backend.database import Database
 from backend.directory.models import Agency, Category
+from backend.encryption import lookup_hash
 from backend.insight.rollups import rebuild
 from backend.settings import ROOT, load_settings
 
@@ -171,6 +172,7 @@ class Invention:
         case: Row = {
             "id": case_id, "number": number, "state": "filed", "version": 1, "channel": channel, "locale": "zh",
             "conversation_id": None, "filing_key": f"{KEY}{number}", "place": place, "since": "", "contact": None,
+            "contact_hash": None,
             "what": chance.choice(texts or [self.city.matters[category][0][1]]).format(place=place.split("号楼")[0]),
             "confidential": False, "kind": chance.choice(("request", "complaint", "complaint", "consult", "suggestion")),
             "urgency": urgency, "category_code": category, "agency_code": agency, "responsible_code": None,
@@ -187,6 +189,7 @@ class Invention:
         case["step_due_at"] = None if ended else max(case["due_at"], case["step_since"] + timedelta(hours=24))
         if ended and chance.random() < 0.9:  # nobody calls or writes to whom nothing is to be asked of any more
             case["contact"] = f"+86100{chance.randrange(self.count // 2 + 1):08d}"  # numbers that no telephone has
+            case["contact_hash"] = lookup_hash(case["contact"])
         return rows
 
     def live(self, rows: Rows) -> None:

@@ -20,13 +20,15 @@ from typing import Any
 
 import psycopg
 from psycopg.types.json import Json
-from sqlalchemy import func, select, text
+from sqlalchemy import Table, func, select, text
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.orm import Session
 
 from backend.cases.models import Case, CaseEvent, Visit
 from backend.clock import utc_now
 from backend.conversations.models import Conversation, Turn
 from backend.database import Database
+from backend.encryption import Encrypted, EncryptedJson
 from backend.insight import figures, rollups, wall
 from backend.insight.figures import Slice, midnight
 from backend.insight.models import CaseCell, CaseFact
@@ -141,7 +143,7 @@ def copy_in(database: Database, rows: Iterator[Rows]) -> None:
     with connected(database) as connection:
         while batch := [one for _, one in zip(range(20_000), rows, strict=False)]:
             for table, of in tables:
-                copy_table(connection, table.__tablename__, [row for one in batch for row in of(one)])
+                copy_table(connection, table.__table__, [row for one in batch for row in of(one)])
             connection.commit()
             done += len(batch)
             print(f"\rpostgresql {done}", end="", flush=True)
@@ -185,15 +187,21 @@ def copy_rows(connection: psycopg.Connection, table: Any, changed: dict[str, str
     connection.execute(f"INSERT INTO {name} ({', '.join(names)}) SELECT {picked} FROM {name} c {which}")
 
 
-def copy_table(connection: psycopg.Connection, table: str, rows: list[dict[str, Any]]) -> None:
-    """Rows with the same columns into one table."""
+def copy_table(connection: psycopg.Connection, table: Table, rows: list[dict[str, Any]]) -> None:
+    """Rows with the same columns into one table, encrypted where the line would."""
     if not rows:
         return
-    columns = list(rows[0])
-    with connection.cursor() as cursor, cursor.copy(f"COPY {table} ({', '.join(columns)}) FROM STDIN") as copy:
+    columns, dialect = list(rows[0]), postgresql.dialect()  # type: ignore[no-untyped-call]
+
+    def value_of(name: str, value: Any) -> Any:
+        kind = table.c[name].type
+        if isinstance(kind, Encrypted | EncryptedJson):
+            return kind.process_bind_param(value, dialect)
+        return Json(value) if isinstance(value, (dict, list)) else value
+
+    with connection.cursor() as cursor, cursor.copy(f"COPY {table.name} ({', '.join(columns)}) FROM STDIN") as copy:
         for row in rows:
-            values = (row[name] for name in columns)
-            copy.write_row([Json(value) if isinstance(value, (dict, list)) else value for value in values])
+            copy.write_row([value_of(name, row[name]) for name in columns])
 
 
 # --- asking ---------------------------------------------------------------------------------------------------------

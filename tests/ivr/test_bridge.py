@@ -15,6 +15,7 @@ from backend.cases.models import Case
 from backend.conversations import service, telephone
 from backend.conversations.models import Conversation, Leg, Recording
 from backend.directory.models import Agency, Staff
+from backend.encryption import lookup_hash
 from backend.errors import Refused
 from backend.parts import Parts
 from ivr.bridge import Switchboard
@@ -76,7 +77,7 @@ class Town:
         self.switch.press(number, "0")
         with self.parts.database.read() as session:
             newest = select(Conversation.id).order_by(Conversation.started_at.desc(), Conversation.waiting_since.desc())
-            return session.scalars(newest.where(Conversation.caller == number)).first() or ""
+            return session.scalars(newest.where(Conversation.caller_hash == lookup_hash(number))).first() or ""
 
     def do(self, conversation_id: str, username: str, act: Callable[..., Any], *more: Any) -> None:
         """What a click in the console does: a verb of conversations/telephone.py."""
