@@ -9,6 +9,8 @@ live.
 
 One task reads the list of changes (backend/changes.py) four times a second for all streams of the process, so the record
 is asked as often with 200 consoles as with one. What it finds becomes topics, and a console fetches what it shows of them.
+The queue, which changes for everybody at once, isn't fetched: it is made once for all who see it alike, and sent.
+
 Any number of these processes may run; none keeps anything that another would need.
 """
 
@@ -30,8 +32,10 @@ from flask_login import current_user
 from backend import changes
 from backend.app import create_app
 from backend.changes import Change
+from backend.console.desk import QueueView, my_view, queue_part
 from backend.console.views import EVENTS_PATH
 from backend.conversations.offers import LOST_AFTER, deal
+from backend.locale import COOKIE
 from backend.parts import Parts
 
 log = logging.getLogger(__name__)
@@ -44,12 +48,13 @@ LATE = 5.0
 """Seconds for which a change may still turn up with a number below the last one: its transaction began before another's and
 was committed after it (PostgreSQL)."""
 GAP = 2.0
-"""Seconds between two tellings of the queue or the floor to one console: those change for everybody at once, and are not
-asked for more often than polling would."""
+"""Seconds between two tellings of the queue or the floor to one console: those change for everybody at once."""
 ANSWERS_WITHIN = 2.0
 """Seconds in which the web process answers, if consoles are to be expected to get through to it."""
 BEAT_EVERY = 10.0
-"""Seconds after which a stream that had nothing to say gives a beat. The console answers it, which shows that it lives."""
+"""Seconds from one beat of a stream to the next. The console answers it, which shows that it lives; each stream has its own
+beat, so that they don't all answer at once."""
+QUEUE_PATH = "/console/queue"
 SHARED = frozenset({"queue", "floor"})
 
 Message = dict[str, Any]
@@ -59,15 +64,18 @@ Send = Callable[[Message], Awaitable[None]]
 
 @dataclass(eq=False)
 class Stream:
-    """One console: whose it is, which conversation it shows, and the topics that it is still to be told."""
+    """One console: whose it is, what it shows (a conversation, the floor, a desk with its queue), and the topics that it is
+    still to be told."""
 
     staff_id: int
     conversation_id: str
     floor: bool
+    queue: QueueView | None
     last_id: int
     topics: set[str] = field(default_factory=set)
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     shared_at: float = 0.0
+    beat_at: float = 0.0
 
     def tell(self, found: Iterable[Change]) -> None:
         """Note what of these changes concerns this console."""
@@ -85,9 +93,17 @@ class Stream:
             self.shared_at = now
         return told
 
+    def beats(self, now: float) -> bool:
+        """Whether it is time for a beat."""
+        due = now - self.beat_at >= BEAT_EVERY
+        if due:
+            self.beat_at = now
+        return due
+
     def pause(self, now: float) -> float:
         """For how long to wait when nothing new comes."""
-        return max(0.05, GAP - (now - self.shared_at)) if self.topics else BEAT_EVERY
+        until_beat = BEAT_EVERY - (now - self.beat_at)
+        return max(0.05, min(until_beat, GAP - (now - self.shared_at)) if self.topics else until_beat)
 
 
 def topics_of(change: Change, stream: Stream) -> set[str]:
@@ -95,9 +111,11 @@ def topics_of(change: Change, stream: Stream) -> set[str]:
     topics: set[str] = set()
     if change.conversation_id and change.conversation_id == stream.conversation_id:
         topics.add("conversation")
-    if change.staff_id == stream.staff_id:
-        topics |= {"mine", change.kind} if change.kind in ("offer", "presence") else {"mine"}
-    if change.kind in ("state", "offer"):
+    if change.staff_id == stream.staff_id and change.kind in ("offer", "presence"):
+        topics.add(change.kind)
+    if stream.queue and change.staff_id == stream.staff_id:
+        topics.add("mine")
+    if stream.queue and change.kind in ("state", "offer"):
         topics.add("queue")
     if stream.floor and change.kind not in ("turn", "typing"):
         topics.add("floor")
@@ -113,6 +131,7 @@ class Streams:
         self.open: set[Stream] = set()
         self.seen: deque[tuple[float, int]] = deque()  # when a change was seen, and its number
         self.settled = -1  # every change up to this number was seen at least LATE seconds ago; -1: nothing read yet
+        self.told = 0  # how often something was found to have changed
 
     async def deal(self) -> None:
         """Once a second, do what is due between those who wait and those who are ready, for ever. Nobody is taken to be lost
@@ -157,6 +176,7 @@ class Streams:
         now = time.monotonic()
         known = {number for _, number in self.seen}
         fresh = [change for change in found if change.id not in known]
+        self.told += bool(fresh)
         for stream in self.open:
             stream.tell(fresh)
         self.seen.extend((now, change.id) for change in fresh)
@@ -182,6 +202,7 @@ class Application:
         self.app = app
         self.parts: Parts = app.extensions["parts"]
         self.streams = Streams(self.parts)
+        self.queues: dict[tuple[int, int, QueueView], asyncio.Task[str]] = {}  # as they look after what was told last
         self.at_work: list[asyncio.Task[None]] = []
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
@@ -228,14 +249,30 @@ class Application:
                 found.wake.clear()
                 if gone.done():
                     break
-                topics = found.due(time.monotonic())
-                if topics:
-                    await send(body("topics", found.last_id, sorted(topics)))
-                elif not found.topics:
+                now = time.monotonic()
+                topics = found.due(now)
+                if found.queue and "queue" in topics:
+                    await send(body("queue", found.last_id, await self.queue(found.queue)))
+                if topics - {"queue"}:
+                    await send(body("topics", found.last_id, sorted(topics - {"queue"})))
+                if found.beats(now):
                     await send(body("beat", found.last_id, ""))
         finally:
             self.streams.open.discard(found)
             gone.cancel()
+
+    async def queue(self, view: QueueView) -> str:
+        """The queue as it looks now: made once for all who see it alike after the same change."""
+        now = self.streams.told, int(time.monotonic() / GAP)
+        if (*now, view) not in self.queues:
+            self.queues = {made: drawing for made, drawing in self.queues.items() if made[:2] == now}
+            self.queues[*now, view] = asyncio.create_task(asyncio.to_thread(self.draw_queue, view))
+        return await asyncio.shield(self.queues[*now, view])
+
+    def draw_queue(self, view: QueueView) -> str:
+        """The queue as a page of the console would ask for it."""
+        with self.app.test_request_context(QUEUE_PATH, headers={"Cookie": f"{COOKIE}={view.locale}"}):
+            return queue_part(view)
 
     def admit(self, headers: dict[str, str], query: str) -> Stream | None:
         """The stream of whoever is logged in; None for who may not have one."""
@@ -250,7 +287,10 @@ class Application:
                 staff_id=current_user.id,
                 conversation_id=asked.get("conversation", ""),
                 floor="floor" in asked,
+                queue=my_view() if "desk" in asked else None,
                 last_id=int(after) if after.isdecimal() else 0,
+                beat_at=time.monotonic()
+                - current_user.id % BEAT_EVERY,  # consoles that come back together aren't in step
             )
 
     def headers(self, asked: dict[str, str]) -> list[tuple[bytes, bytes]]:

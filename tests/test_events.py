@@ -12,6 +12,7 @@ from flask import Flask
 
 from backend import changes
 from backend.changes import Change
+from backend.console.desk import QueueView, queue_part
 from backend.conversations import service
 from backend.database import Database
 from backend.events import GAP, Application, Stream, Streams
@@ -24,11 +25,16 @@ def change(number: int, kind: str, conversation_id: str | None = None, staff_id:
     return Change(id=number, kind=kind, conversation_id=conversation_id, staff_id=staff_id)
 
 
+DESK = QueueView("zh", "zh", "")
+
+
 def stream(staff_id: int = 1, conversation_id: str = "", floor: bool = False) -> Stream:
-    return Stream(staff_id, conversation_id, floor, last_id=0)
+    """A console with this conversation or the floor on it, or else a desk."""
+    desk = None if conversation_id or floor else DESK
+    return Stream(staff_id, conversation_id, floor, desk, last_id=0, beat_at=100.0)
 
 
-def test_a_turn_is_told_to_who_holds_the_conversation_and_to_who_reads_it() -> None:
+def test_a_turn_is_told_to_the_desk_of_who_holds_the_conversation_and_to_who_reads_it() -> None:
     holder, reader, other = stream(1), stream(2, "abc"), stream(3)
     for one in (holder, reader, other):
         one.tell([change(1, "turn", "abc", 1)])
@@ -45,6 +51,24 @@ def test_the_queue_is_told_at_once_and_then_once_in_a_while_however_much_it_chan
     assert one.due(100.1) == set()
     assert one.pause(100.1) < GAP
     assert one.due(100.0 + GAP) == {"queue"}
+
+
+def test_the_queue_is_told_to_nobody_who_does_not_see_it() -> None:
+    reader, supervisor = stream(2, "abc"), stream(9, floor=True)
+    for one in (reader, supervisor):
+        one.tell([change(1, "state", "a")])
+    assert reader.due(100.0) == set()
+    assert supervisor.due(100.0) == {"floor"}
+
+
+def test_a_stream_has_a_beat_of_its_own_however_much_there_is_to_tell() -> None:
+    one = stream()
+    told = 0
+    for second in range(101, 160):
+        one.tell([change(second, "state", "a")])
+        one.due(float(second))
+        told += one.beats(float(second))
+    assert told == 5
 
 
 def test_the_floor_hears_of_calls_and_presence_but_not_of_every_word() -> None:
@@ -88,8 +112,10 @@ def test_what_is_old_is_forgotten_and_whoever_asks_for_it_is_to_look_at_everythi
 class Browser:
     """The other end of a stream."""
 
-    def __init__(self, events: Application, web: httpx.Client, query: str = "", **headers: str) -> None:
-        cookie = "; ".join(f"{name}={value}" for name, value in web.cookies.items())
+    def __init__(
+        self, events: Application, web: httpx.Client, query: str = "", lang: str = "zh", **headers: str
+    ) -> None:
+        cookie = "; ".join(f"{name}={value}" for name, value in (*web.cookies.items(), ("lang", lang)))
         given = {"host": "127.0.0.1:8003", "cookie": cookie} | {
             name.replace("_", "-"): value for name, value in headers.items()
         }
@@ -113,9 +139,17 @@ class Browser:
 
     async def topics(self) -> tuple[int, list[str]]:
         """The next event: its number and topics."""
+        name, number, told = await self.event()
+        assert name == "topics"
+        return number, told
+
+    async def event(self) -> tuple[str, int, Any]:
+        """The next event that is no beat: its name, its number, and what it says."""
         text = (await asyncio.wait_for(self.heard.get(), 20))["body"].decode()
         fields = dict(line.split(": ", 1) for line in text.strip().splitlines())
-        return int(fields["id"]), json.loads(fields["data"])
+        if fields["event"] == "beat":
+            return await self.event()
+        return fields["event"], int(fields["id"]), json.loads(fields["data"])
 
     async def leave(self) -> None:
         self.gone.set()
@@ -168,6 +202,41 @@ def test_a_stream_tells_what_changed_and_resumes_where_it_was_cut(app: Flask, pa
         assert await again.topics() == (number, [])
         assert (await again.topics())[1] == ["conversation"]
         await again.leave()
+
+    together(app, play)
+
+
+def test_the_queue_is_sent_to_every_desk_and_made_once_for_those_who_see_it_alike(
+    app: Flask, parts: Parts, web: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log_in(web, "operator1")
+    with parts.database.write() as session:
+        found, _ = service.open_conversation(session, "chat", "zh", parts.clock())
+        service.record(session, found, "citizen", "路灯不亮", parts.clock())
+        after = changes.newest(session)
+    made = list[QueueView]()
+
+    def make(view: QueueView) -> str:
+        made.append(view)
+        return queue_part(view)
+
+    monkeypatch.setattr("backend.events.queue_part", make)
+
+    async def play(events: Application) -> None:
+        chinese = [Browser(events, web, f"after={after}&desk=yes") for _ in range(3)]
+        english = Browser(events, web, f"after={after}&desk=yes", lang="en")
+        for browser in (*chinese, english):
+            await browser.start()
+            await browser.topics()
+        with parts.database.write() as session:
+            service.request_operator(session, session.merge(found), parts.clock())
+        queues = [await browser.event() for browser in (*chinese, english)]
+        assert {name for name, _, _ in queues} == {"queue"}
+        assert all("路灯不亮" in html and f'data-id="{found.id}"' in html for _, _, html in queues)
+        assert ["排队" in html for _, _, html in queues] == [True, True, True, False]
+        assert [view.locale for view in made].count("zh") == 1
+        for browser in (*chinese, english):
+            await browser.leave()
 
     together(app, play)
 

@@ -97,14 +97,12 @@ def show_news(conversation_id: str) -> ResponseReturnValue:
         moved = shown != stand(found)
         heard = any(turn.speaker == "citizen" for turn in fresh)
         said = service.turns_after(session, conversation_id)
-        return render_template(
-            "console/_news.html",
-            **common(session, found, said),
-            fresh=fresh,
-            moved=moved,
-            noted=noted,
-            suggestions=suggest(session, found, said) if heard or moved else None,
+        response = make_response(
+            render_template("console/_news.html", **common(session, found, said), fresh=fresh, moved=moved, noted=noted)
         )
+        if heard or moved:  # the answers that follow are looked up afterwards: what was said doesn't wait for them
+            response.headers["HX-Trigger"] = "heard"
+        return response
 
 
 @allowed("conversations")
@@ -409,21 +407,19 @@ def may_file(person: Person, found: Conversation) -> bool:
 
 def stand(found: Conversation) -> str:
     """Where the conversation and its telephones stand, in the form that a page hands back with its next poll."""
-    legs = "".join(f"-{leg.id}{leg.state}{leg.wish}{leg.held:d}" for leg in found.legs)
+    telephones = found.legs if found.channel == "phone" else []
+    legs = "".join(f"-{leg.id}{leg.state}{leg.wish}{leg.held:d}" for leg in telephones)
     return f"{found.state}-{found.operator_id or ''}{legs}"
 
 
 def note_list(session: Session, found: Conversation) -> dict[str, Any]:
     """The notes, and the supervisor's last one to whoever talks with the citizen now (耳语)."""
     kept = wrap_up.notes(session, found.id)
-    roles = dict(
-        session.execute(select(Staff.id, Staff.role).where(Staff.id.in_([note.staff_id for note in kept]))).all()
-    )
-    whispered = [
-        note
-        for note in kept
-        if holds(me(), found) and note.staff_id != me().id and roles.get(note.staff_id) == "supervisor"
-    ]
+    whispered = []
+    if kept and holds(me(), found):
+        writers = select(Staff.id).where(Staff.id.in_([note.staff_id for note in kept]), Staff.role == "supervisor")
+        supervisors = {*session.scalars(writers)} - {me().id}
+        whispered = [note for note in kept if note.staff_id in supervisors]
     return {
         "notes": kept,
         "note_names": staff_names(session, (note.staff_id for note in kept)),

@@ -21,6 +21,7 @@ from backend.conversations.safety import person_words
 from backend.directory.models import Category, Staff
 from backend.directory.service import mark_seen
 from backend.errors import Refused
+from backend.locale import current_locale
 from backend.parts import parts
 
 NOTED_EVERY = timedelta(seconds=8)
@@ -47,21 +48,68 @@ class Row:
         return "warn" if self.waited >= LONG_WAIT else ""
 
 
+@dataclass(frozen=True)
+class QueueView:
+    """On what it depends how the queue looks to somebody: their language on the screen, and what decides whom they are to
+    take first."""
+
+    locale: str
+    languages: str
+    skills: str
+
+
 @allowed("self")
 def show_desk() -> ResponseReturnValue:
     """The desk, for roles that talk to citizens; the others begin with the first section that is theirs."""
     if not me().may_enter("conversations"):
         return redirect(first_page(me()))
     note_presence()
-    softphone = (me().telephone or "").startswith("client:")
-    return render_template("console/desk.html", softphone=softphone, **lists())
+    shared, softphone = parts(), (me().telephone or "").startswith("client:")
+    now = shared.clock()
+    with shared.database.read() as session:
+        staff = session.get_one(Staff, me().id)
+        period = presence.current(session, staff.id)
+        return render_template(
+            "console/desk.html",
+            softphone=softphone,
+            state=presence.state_of(staff, period),
+            period=period,
+            spent=presence.times(session, staff.id, start_of_day(now), now),
+            **queue_of(session, staff.languages, staff.skills, now),
+            **talks_of(session, staff, now),
+        )
 
 
 @allowed("conversations")
 def show_queue() -> ResponseReturnValue:
-    """The part of the desk that the page asks for when something has changed."""
+    """Who waits. A page with a stream of events is sent it (queue_part); one without asks."""
     note_presence()
-    return render_template("console/_queue.html", **lists())
+    return queue_part(my_view())
+
+
+@allowed("conversations")
+def show_mine() -> ResponseReturnValue:
+    """The operator's own talks, which the page asks for when something has changed about them."""
+    note_presence()
+    shared = parts()
+    with shared.database.read() as session:
+        staff = session.get_one(Staff, me().id)
+        return render_template("console/_mine.html", **talks_of(session, staff, shared.clock()))
+
+
+def my_view() -> QueueView:
+    """How the queue looks to whoever is logged in."""
+    with parts().database.read() as session:
+        staff = session.get_one(Staff, me().id)
+        return QueueView(current_locale(), staff.languages, staff.skills)
+
+
+def queue_part(view: QueueView) -> str:
+    """Who waits, as a part of the desk. It is the same for all who see it so, and made once for them (backend/events.py)."""
+    shared = parts()
+    with shared.database.read() as session:
+        waiting = queue_of(session, view.languages, view.skills, shared.clock())
+        return render_template("console/_queue.html", **waiting)
 
 
 @allowed("conversations")
@@ -74,7 +122,7 @@ def set_presence() -> ResponseReturnValue:
     with shared.database.write() as session:
         staff = session.get_one(Staff, me().id)
         presence.set_presence(session, staff, state, shared.clock(), reason)
-        mark_seen(session, staff, shared.clock())
+        mark_seen(session, staff.id, shared.clock())
     return redirect(url_for("console.desk"))
 
 
@@ -117,34 +165,28 @@ def beat() -> ResponseReturnValue:
 
 
 def note_presence() -> None:
-    """Note that the console is open; of the polls that come close together most need not write."""
+    """Note that the console is open; of what comes close together most need not write."""
     shared = parts()
     now = shared.clock()
-    with shared.database.read() as session:
-        seen_at = session.scalar(select(Staff.seen_at).where(Staff.id == me().id))
+    seen_at = me().seen_at
     if seen_at is None or abs(now - seen_at) > NOTED_EVERY:
-        with shared.database.write() as session:
-            mark_seen(session, session.get_one(Staff, me().id), now)
+        with shared.database.write(durable=False) as session:  # an open console says so again in seconds
+            mark_seen(session, me().id, now)
 
 
-def lists() -> dict[str, Any]:
-    """What the desk shows: the queue, my conversations, whether I am ready."""
-    shared = parts()
-    now = shared.clock()
-    with shared.database.read() as session:
-        staff = session.get_one(Staff, me().id)
-        period = presence.current(session, staff.id)
-        return {
-            "state": presence.state_of(staff, period),
-            "period": period,
-            "spent": presence.times(session, staff.id, start_of_day(now), now),
-            "waiting": rows(session, service.queue(session, staff), now),
-            "skills": first_level(session),
-            "mine": rows(session, service.held_by(session, staff), now),
-            "unfinished": rows(session, wrap_up.unfinished(session, staff.id), now),
-            "now": now,
-            **waits(),
-        }
+def queue_of(session: Session, languages: str, skills: str, now: datetime) -> dict[str, Any]:
+    """Who waits, for an operator with these languages and skills."""
+    waiting = rows(session, service.queue(session, languages, skills), now)
+    return {"waiting": waiting, "skills": first_level(session), **waits()}
+
+
+def talks_of(session: Session, staff: Staff, now: datetime) -> dict[str, Any]:
+    """The talks that this operator holds, and those that are still to be finished."""
+    return {
+        "mine": rows(session, service.held_by(session, staff), now),
+        "unfinished": rows(session, wrap_up.unfinished(session, staff.id), now),
+        "now": now,
+    }
 
 
 def first_level(session: Session) -> dict[str, Category]:

@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from functools import wraps
 from typing import ParamSpec
 from urllib.parse import urlsplit
@@ -46,6 +47,7 @@ class Person:
     must: str  # what comes before any work: password, second_factor, or nothing
     session_id: int
     key: str
+    seen_at: datetime | None
     is_authenticated = True
     is_active = True
     is_anonymous = False
@@ -66,7 +68,8 @@ def person_of(staff: Staff, session_id: int, key: str) -> Person:
         must = "password"
     elif staff.totp_secret is None and needs_second_factor(staff.role):
         must = "second_factor"
-    return Person(staff.id, staff.name, staff.role, staff.agency_code, staff.telephone, must, session_id, key)
+    name, code, telephone = staff.name, staff.agency_code, staff.telephone
+    return Person(staff.id, name, staff.role, code, telephone, must, session_id, key, staff.seen_at)
 
 
 def needs_second_factor(role: str) -> bool:

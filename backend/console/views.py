@@ -84,6 +84,7 @@ add("/account/sessions/end", "end_sessions", account.end_sessions, methods=["POS
 
 add("", "desk", desk.show_desk)
 add("/queue", "queue", desk.show_queue)
+add("/mine", "mine", desk.show_mine)
 add("/beat", "beat", desk.beat, methods=["POST"])
 add("/offers", "offers", desk.show_offers)
 add("/offers/<int:offer_id>/<act>", "answer_offer", desk.answer_offer, methods=["POST"])

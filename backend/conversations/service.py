@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from sqlalchemy import bindparam, func, insert, select, update
-from sqlalchemy.orm import Session, selectinload
+from sqlalchemy.orm import Session
 
 from backend import changes, outbox, watch
 from backend.clock import Clock
@@ -419,12 +419,11 @@ def priority_of(session: Session, conversation: Conversation, now: datetime) -> 
     return REPEATED if session.scalar(unsettled) else NORMAL
 
 
-def queue(session: Session, staff: Staff | None = None) -> list[Conversation]:
-    """Conversations that wait for a person, in the order in which this operator, or just anybody, is to take them."""
+def queue(session: Session, languages: str = "", skills: str = "") -> list[Conversation]:
+    """Conversations that wait for a person, in the order in which an operator with these languages and skills (none: just
+    anybody) is to take them."""
     waiting = session.scalars(select(Conversation).where(Conversation.state == "waiting", IS_OPEN))
-    if staff is None:
-        return in_order(waiting)
-    return in_order(waiting, listed(staff.languages), listed(staff.skills))
+    return in_order(waiting, listed(languages), listed(skills))
 
 
 def position(session: Session, conversation: Conversation) -> int:
@@ -459,7 +458,6 @@ def held_by(session: Session, staff: Staff) -> list[Conversation]:
         session.scalars(
             select(Conversation)
             .where(Conversation.state == "operator", Conversation.operator_id == staff.id, IS_OPEN)
-            .options(selectinload(Conversation.turns))
             .order_by(Conversation.started_at)
         )
     )

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from datetime import date, datetime
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from backend.directory.models import Agency, Staff
@@ -60,9 +60,9 @@ def known_elsewhere(session: Session, username: str) -> Staff:
     return staff
 
 
-def mark_seen(session: Session, staff: Staff, now: datetime) -> None:
+def mark_seen(session: Session, staff_id: int, now: datetime) -> None:
     """Note that this person's console is open."""
-    staff.seen_at = now
+    session.execute(update(Staff).where(Staff.id == staff_id).values(seen_at=now))
 
 
 def present_operators(session: Session, now: datetime) -> list[Staff]:

@@ -1,5 +1,6 @@
 """Consoles: how soon what a citizen says is on the operator's screen, with 200 consoles open and 200 conversations going,
-and what that costs the web processes; by the stream of events, and by asking every 1.5 seconds as consoles do without it."""
+and what that costs the web processes; by the stream of events, and by asking every 1.5 seconds as consoles do without it.
+And how soon whoever joins the queue is on 200 desks, while the same conversations go on."""
 
 import asyncio
 import itertools
@@ -9,7 +10,8 @@ import shutil
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
@@ -25,16 +27,19 @@ from backend.conversations import service
 from backend.database import Database
 from backend.directory import sessions
 from backend.directory.models import Staff
-from backend.events import BEAT_EVERY
 from tests.running_line import SECRETS, RunningLine
 
 CONSOLES = 200
 TURN_EVERY = 10.0
 """Seconds from one remark of a citizen to the next: 20 remarks a second in all."""
 MEASURED_FOR = 40.0
+JOIN_EVERY = 2.0
+"""Seconds from one citizen who asks for a person to the next, where desks are open."""
 POLL_EVERY = 1.5
 CSRF = "f" * 40
 """What Flask-WTF keeps in each console's session."""
+joined: dict[str, float] = {}
+"""Who joined the queue, by the conversation's id: when they asked for a person."""
 PUBLIC, STREAMS = ("web", "api"), ("events",)
 
 
@@ -46,17 +51,22 @@ def run() -> dict[str, Any]:
             consoles = people(line)
             rows = [
                 {"how": how} | asyncio.run(measure(line, consoles, watch))
-                for how, watch in (("stream", by_stream), ("polling", by_polling))
+                for how, watch in (("stream", by_stream), ("polling", by_polling), ("desks", at_desk))
             ]
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    print(f"{'how':<10}{'remarks':>9}{'p50 ms':>9}{'p95 ms':>9}{'most ms':>9}{'web CPU':>9}{'events CPU':>12}")
+    print(
+        f"{'how':<10}{'measured':>9}{'p50 ms':>9}{'p95 ms':>9}{'most ms':>9}{'web CPU':>9}{'events CPU':>12}"
+        f"{'CPU ms a remark':>17}{'load before':>13}"
+    )
     for row in rows:
         print(
             f"{row['how']:<10}{row['measured']:>9}{row['p50_ms']:>9.0f}{row['p95_ms']:>9.0f}{row['most_ms']:>9.0f}"
-            f"{row['web_cpu']:>9.2f}{row['events_cpu']:>12.2f}"
+            f"{row['web_cpu']:>9.2f}{row['events_cpu']:>12.2f}{row['cpu_ms_per_remark']:>17.1f}{row['load']:>13.1f}"
         )
-    print("CPU in cores; the consoles of this bench share the machine")
+    print(
+        "CPU in cores; the consoles of this bench share the machine. desks: what is measured is the queue on each of them"
+    )
     return {"consoles": CONSOLES, "rows": rows}
 
 
@@ -88,12 +98,25 @@ class Console:
         for _ in range(fresh):
             self.seen.append(now - self.said_at[len(self.seen)])
         self.turn += fresh
+        if "heard" in got.headers.get("HX-Trigger", ""):
+            self.following = asyncio.create_task(self.follow(client))
+
+    async def follow(self, client: httpx.AsyncClient) -> None:
+        """The page asks for the answers that follow, a moment after the words are there."""
+        await asyncio.sleep(1)
+        address = f"{self.line.base_url}/console/conversations/{self.conversation_id}/found"
+        (await client.get(address, headers=self.cookie)).raise_for_status()
+
+    async def look_at_mine(self, client: httpx.AsyncClient) -> None:
+        """The operator's desk asks for their own talks."""
+        (await client.get(f"{self.line.base_url}/console/mine", headers=self.cookie)).raise_for_status()
 
     async def beat(self, client: httpx.AsyncClient) -> None:
         """The page's sign of life."""
         headers = self.cookie | {"X-CSRFToken": self.csrf_token}
         (await client.post(f"{self.line.base_url}/console/beat", headers=headers)).raise_for_status()
 
+    following: asyncio.Task[None] | None = None
     staff_id = 0
     csrf_token = ""
 
@@ -138,10 +161,11 @@ Watch = Callable[[RunningLine, Console, httpx.AsyncClient, int], Coroutine[Any, 
 
 async def measure(line: RunningLine, consoles: list[Console], watch: Watch) -> dict[str, Any]:
     """Let citizens talk while the consoles watch; when each remark was seen, and the processes' time."""
-    record = Database(line.database_url)
+    record, load = Database(line.database_url), os.getloadavg()[0]
     with record.read() as session:
         after = newest(session)
     record.close()
+    joined.clear()
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=64)
     async with httpx.AsyncClient(timeout=60, limits=limits) as client, httpx.AsyncClient(timeout=60) as citizens:
         for console in consoles:
@@ -149,7 +173,9 @@ async def measure(line: RunningLine, consoles: list[Console], watch: Watch) -> d
         watching = [asyncio.create_task(watch(line, console, client, after)) for console in consoles]
         await asyncio.sleep(5)  # all are connected
         used, began = cpu(line), time.monotonic()
-        await asyncio.gather(*(talk(console, citizens, began + MEASURED_FOR) for console in consoles))
+        until = began + MEASURED_FOR
+        talks = [talk(console, citizens, until) for console in consoles]
+        await asyncio.gather(*talks, *([join(line, citizens, until)] if watch is at_desk else []))
         took = time.monotonic() - began
         spent = {name: used_now - used[name] for name, used_now in cpu(line).items()}
         await asyncio.sleep(3)
@@ -163,6 +189,8 @@ async def measure(line: RunningLine, consoles: list[Console], watch: Watch) -> d
         **{"said": said, "measured": len(seen), "p50_ms": cuts[49], "p95_ms": cuts[94], "most_ms": max(seen)},
         "web_cpu": sum(spent[name] for name in PUBLIC) / took,
         "events_cpu": sum(spent[name] for name in STREAMS) / took,
+        "cpu_ms_per_remark": 1000 * sum(spent.values()) / said,
+        "load": load,
     }
 
 
@@ -176,18 +204,60 @@ async def talk(console: Console, client: httpx.AsyncClient, until: float) -> Non
         await asyncio.sleep(TURN_EVERY)
 
 
-async def by_stream(line: RunningLine, console: Console, client: httpx.AsyncClient, after: int) -> None:
-    """As static/live.js does: hear what has changed, then ask for it, and give a sign of life every ten seconds."""
-    address = f"http://127.0.0.1:{line.events_port}/console/events"
-    asked: dict[str, str | int] = {"after": after, "conversation": console.conversation_id}
-    beaten = time.monotonic()
-    async with client.stream("GET", address, params=asked, headers=console.cookie, timeout=None) as stream:
-        async for said in stream.aiter_lines():
-            if said.startswith("data:") and "conversation" in said:
-                await console.look(client)
-            if time.monotonic() - beaten > BEAT_EVERY / 2:
-                beaten = time.monotonic()
+async def join(line: RunningLine, client: httpx.AsyncClient, until: float) -> None:
+    """Citizens who ask for a person, one after the other."""
+    chats = f"{line.base_url}/api/v1/conversations"
+    while time.monotonic() < until:
+        begun = (await client.post(chats, json={"locale": "zh"})).json()
+        joined[begun["id"]] = time.monotonic()
+        address, citizen = f"{chats}/{begun['id']}/messages", {"X-Conversation-Token": begun["token"]}
+        (await client.post(address, json={"text": "转人工"}, headers=citizen)).raise_for_status()
+        await asyncio.sleep(JOIN_EVERY)
+
+
+async def at_desk(line: RunningLine, console: Console, client: httpx.AsyncClient, after: int) -> None:
+    """The desk as static/live.js has it: the queue comes with the stream, the operator's own talks are asked for."""
+    shown: set[str] = set()
+    async with events(line, console, client, after, desk="yes") as stream:
+        async for name, data in told(stream):
+            if name == "queue":
+                fresh = {one for one in joined if one in data} - shown
+                console.seen += [time.monotonic() - joined[one] for one in fresh]
+                shown |= fresh
+            elif name == "beat":
                 await console.beat(client)
+            elif "mine" in data:
+                await console.look_at_mine(client)
+
+
+async def by_stream(line: RunningLine, console: Console, client: httpx.AsyncClient, after: int) -> None:
+    """The page of a conversation as static/live.js has it: hear what has changed, then ask for it; answer each beat."""
+    async with events(line, console, client, after, conversation=console.conversation_id) as stream:
+        async for name, data in told(stream):
+            if name == "beat":
+                await console.beat(client)
+            elif "conversation" in data:
+                await console.look(client)
+
+
+def events(
+    line: RunningLine, console: Console, client: httpx.AsyncClient, after: int, **shown: str
+) -> AbstractAsyncContextManager[httpx.Response]:
+    """The stream of a page that shows this."""
+    address = f"http://127.0.0.1:{line.events_port}/console/events"
+    asked = {"after": str(after)} | shown
+    return client.stream("GET", address, params=asked, headers=console.cookie, timeout=None)
+
+
+async def told(stream: httpx.Response) -> AsyncIterator[tuple[str, str]]:
+    """What the stream tells: the name of each event, and its data."""
+    name = ""
+    async for said in stream.aiter_lines():
+        field, _, value = said.partition(": ")
+        if field == "event":
+            name = value
+        elif field == "data":
+            yield name, value
 
 
 async def by_polling(line: RunningLine, console: Console, client: httpx.AsyncClient, after: int) -> None:

@@ -11,7 +11,7 @@ import httpx
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from flask import Flask
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Frame, Page
 from sqlalchemy import select
 from werkzeug.routing import Rule
 from werkzeug.serving import BaseWSGIServer, make_server
@@ -165,7 +165,7 @@ def furnish(app: Flask) -> dict[str, Any]:
         }
 
 
-def faults(page: Page, options: dict[str, Any]) -> list[str]:
+def faults(page: Page | Frame, options: dict[str, Any]) -> list[str]:
     """What axe finds: the rule, and where."""
     found = Axe().run(page, options=options).response["violations"]
     return [f"{one['id']}: {node['target'][0]}: {node['html'][:120]}" for one in found for node in one["nodes"][:3]]

@@ -21,11 +21,11 @@ STRICT = "default-src 'none'; style-src 'self'; script-src {line}; frame-src {li
 class Site:
     """A page of the city's own that has the script tag of a line, with a strict policy."""
 
-    def __init__(self, line_url: str) -> None:
+    def __init__(self, line_url: str, language: str = "zh") -> None:
         page = (
             "<!doctype html><html lang=zh><meta name=viewport content='width=device-width'><title>市政府</title>"
             "<h1>云川市人民政府</h1><p>要闻 · 公开 · 服务 · 互动</p><button>本站的按钮</button>"
-            f'<script src="{line_url}/widget.js" async></script>'
+            f'<script src="{line_url}/widget.js" data-lang="{language}" async></script>'
         )
 
         class Answer(BaseHTTPRequestHandler):

@@ -27,7 +27,7 @@ for (const end of ["pointerup", "pointercancel"]) {
 }
 document.addEventListener("htmx:beforeSwap", (event) => {
   const { id } = event.detail.target;
-  if (pressing && ["lists", "offers", "floor"].includes(id)) event.detail.shouldSwap = false;
+  if (pressing && ["queue", "mine", "offers", "floor"].includes(id)) event.detail.shouldSwap = false;
   if (["presence", "floor"].includes(id) && event.detail.target.querySelector("details[open]")) event.detail.shouldSwap = false;
 });
 
@@ -172,8 +172,8 @@ document.addEventListener("keydown", (event) => {
   const next = found[at + (event.key === "ArrowDown" ? 1 : -1)];
   (next ?? (event.key === "ArrowUp" ? byId("assist") : null))?.focus();
 });
-document.addEventListener("htmx:oobBeforeSwap", (event) => {
-  if (event.detail.target.id === "found" && byId("assist")?.value.trim()) event.detail.shouldSwap = false;
+document.addEventListener("htmx:beforeRequest", (event) => {
+  if (event.detail.elt.id === "found" && byId("assist")?.value.trim()) event.preventDefault();
 });
 
 // --- forms that are sent once ---------------------------------------------------------------------------------------

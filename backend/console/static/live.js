@@ -1,46 +1,46 @@
 // What has changed reaches this page by a stream of server-sent events (backend/events.py). Each topic becomes an event on
-// <body>; parts of the page that show it ask for themselves anew (hx-trigger="queue from:body"). While there is no stream,
-// every topic comes every 1.5 seconds instead.
+// <body>; parts of the page that show it ask for themselves anew (hx-trigger="mine from:body"). The queue comes with the stream.
+// While there is no stream, every topic comes every 1.5 seconds instead.
 "use strict";
 
 const ALL = ["conversation", "queue", "mine", "floor", "offer", "presence"];
 const POLL_EVERY = 1500; // ms, without a stream
-const LOOK_EVERY = 30_000; // ms, with one: should anything have been missed
+const LOOK_EVERY = 120_000; // ms, with one: should anything have been missed
 const AGAIN_AFTER = 5_000; // ms, when the stream was refused: its process is being started, or a proxy knows nothing of it
-const BEAT_EVERY = 10_000; // ms between signs of life, given when the server asks: timers of a hidden page hardly run
 
 const page = document.body.dataset;
 let stream = null;
 let after = page.after;
-let lastBeat = performance.now();
 
 const changed = (topics) => {
-  const told = new Set(topics.includes("all") ? ALL : topics);
-  if (told.has("queue") || told.has("mine")) told.add("desk"); // the desk shows both, and asks once
-  for (const topic of told) htmx.trigger(document.body, topic);
+  for (const topic of topics.includes("all") ? ALL : topics) htmx.trigger(document.body, topic);
+};
+// `pressing` (console.js): what is renewed while a button is held down would swallow the click.
+const show = (id, html) => {
+  if (pressing) setTimeout(() => show(id, html), 100);
+  else htmx.swap(`#${id}`, html, { swapStyle: "innerHTML" });
 };
 const isOpen = () => stream?.readyState === EventSource.OPEN;
 
+// A sign of life, given when the server asks: timers of a hidden page hardly run.
 const beat = () => {
-  if (performance.now() - lastBeat < BEAT_EVERY / 2) return;
-  lastBeat = performance.now();
   const token = document.querySelector('meta[name="csrf-token"]').content;
   fetch(page.beat, { method: "POST", headers: { "X-CSRFToken": token }, keepalive: true }).catch(() => {});
 };
 
 const hear = (event) => {
   after = event.lastEventId || after;
-  beat();
   return event;
 };
 
 const open = () => {
   const address = new URL(page.events, location);
   address.searchParams.set("after", after);
-  for (const name of ["conversation", "floor"]) if (page[name]) address.searchParams.set(name, page[name]);
+  for (const name of ["conversation", "floor", "desk"]) if (page[name]) address.searchParams.set(name, page[name]);
   stream = new EventSource(address, { withCredentials: true });
   stream.addEventListener("topics", (event) => changed(JSON.parse(hear(event).data)));
-  stream.addEventListener("beat", hear);
+  stream.addEventListener("queue", (event) => show("queue", JSON.parse(hear(event).data)));
+  stream.addEventListener("beat", (event) => { hear(event); beat(); });
   stream.addEventListener("open", () => { page.live = "yes"; });
   stream.addEventListener("error", () => {
     page.live = "no";
