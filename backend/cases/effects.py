@@ -14,8 +14,9 @@ from backend.cases.numbers import NumberRefused, parse_number
 from backend.cases.rules import KINDS, OPEN_STATES, PAUSE_REASONS, ROUTES, URGENCIES
 from backend.cases.visits import themes_of
 from backend.clock import local
+from backend.directory.known import known_agencies
 from backend.directory.models import Agency, Category
-from backend.directory.service import agencies, in_charge
+from backend.directory.service import in_charge
 from backend.errors import Refused
 
 
@@ -257,7 +258,7 @@ def known_agency(change: Change) -> str:
     today = local(change.now).date()
     if not has_ended(agency, today):
         return code
-    taker = in_charge({one.code: one for one in agencies(change.session)}, code, today)
+    taker = in_charge(known_agencies(change.session), code, today)
     if has_ended(change.session.get_one(Agency, taker), today):
         raise Refused("agency_ended", 409, agency=agency.name)
     change.details.update(agency=taker, named=code)

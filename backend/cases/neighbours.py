@@ -20,7 +20,7 @@ from backend.cases.root_models import RootIssue, RootMember
 from backend.cases.root_rules import fitting, without_house
 from backend.cases.rules import OPEN_STATES
 from backend.cases.sameness import NEAR, likeness
-from backend.cases.service import Actor, Filing, act_on, file_case, open_case_of
+from backend.cases.service import Actor, Filing, act_on, file_case, filed_with, open_case_of
 from backend.errors import Refused
 from backend.knowledge.service import Knowledge
 
@@ -106,8 +106,8 @@ def file_with_answer(
     """File a case of somebody who was told of their neighbours and said whether theirs is the same matter (`together`; None:
     wasn't asked). It is a case of its own in any way; the same matter joins the root issue, where there is one and nobody
     has kept it apart. `routed` is as in file_case. What was said is on the case's record, where a dispatcher sees it."""
-    filed = filing.key and session.scalar(select(Case.id).where(Case.filing_key == filing.key))
-    if together is None or filed or open_case_of(session, filing):
+    is_repeat = filing.key is not None and filed_with(session, filing.key) is not None
+    if together is None or is_repeat or open_case_of(session, filing):
         return file_case(session, knowledge, filing, actor, now, jurisdiction, routed)
     found = offer(session, filing.what, filing.place, filing.contact, now)
     case = file_case(session, knowledge, filing, actor, now, jurisdiction, routed)

@@ -7,19 +7,19 @@ city's agency; the place then moves the case down to the district's own bureau, 
 """
 
 import csv
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import cache
 from typing import Any, Final
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from backend.cases.learning import DISTRICT, LINE_AGENCY, MEANT, STREET, UNSORTED_CATEGORY, circumstances, in_use
 from backend.cases.linear import Linear, Said
 from backend.cases.places import Place, gazetteer
 from backend.clock import local
+from backend.directory.known import known_agencies
 from backend.directory.models import Agency
 from backend.directory.service import in_charge
 from backend.knowledge.service import Knowledge
@@ -112,7 +112,7 @@ def route(
 ) -> Proposal:
     """The proposal for a request: what it is about, where in the citizen's own words, when, and where on the map (latitude
     and longitude in degrees) if that is known."""
-    known = {agency.code: agency for agency in session.scalars(select(Agency))}
+    known = known_agencies(session)
     place = place_of(what, where, point)
     today = local(now).date()
     model = in_use(session)
@@ -121,7 +121,7 @@ def route(
         nearest = (found.articles[0][0].category_code, found.articles[0][0].agency_code) if found.articles else None
         if nearest and not nearest[1]:  # a passage of a document says nothing about who answers for it
             nearest = None
-        return propose(nearest, found.first_is_right, str(place) or where + what, known.values())
+        return propose(nearest, found.first_is_right, str(place) or where + what, known)
     said = Said(
         gazetteer().without(what),
         circumstances(now, place),
@@ -164,12 +164,11 @@ def decide(model: Linear, said: Said, place: Place, known: Mapping[str, Agency],
     return Proposal(category, others[0][0], ranked[0][1], others, urgency, risk, words, "learned", place)
 
 
-def propose(nearest: tuple[str, str] | None, certainty: float, where: str, agencies: Iterable[Agency]) -> Proposal:
+def propose(nearest: tuple[str, str] | None, certainty: float, where: str, known: Mapping[str, Agency]) -> Proposal:
     """The proposal from an article's or a category's own (category, agency), the probability that it is the right one, and
     the place in the citizen's own words."""
     if nearest is None or certainty < SURE_ENOUGH:
         return Proposal(UNSORTED_CATEGORY, LINE_AGENCY, certainty if nearest else 0.0)
-    known = {agency.code: agency for agency in agencies}
     place = gazetteer().find(where)
     return Proposal(nearest[0], agency_at(nearest[1], place, known), certainty, place=place)
 

@@ -3,7 +3,7 @@ same transaction."""
 
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -32,6 +32,7 @@ from backend.cases.words import MESSAGES, day_words, pause_reason
 from backend.city import city_name
 from backend.clock import local
 from backend.conversations.models import Conversation
+from backend.directory.known import known_agencies
 from backend.directory.legacy import legacy_number
 from backend.directory.models import Agency, Category, Staff
 from backend.encryption import lookup_hash
@@ -236,7 +237,7 @@ def propose_for(session: Session, knowledge: Knowledge, filing: Filing, now: dat
     if old is None or not (old.category_code and old.agency_code):
         return proposal
     nearest = (old.category_code, old.agency_code)
-    at_place = propose(nearest, 1.0, filing.place + filing.what, session.scalars(select(Agency)))
+    at_place = propose(nearest, 1.0, filing.place + filing.what, known_agencies(session))
     return replace(proposal, category=at_place.category, agency=at_place.agency, by="number")
 
 
@@ -245,7 +246,7 @@ def propose_in(session: Session, category_code: str, filing: Filing) -> Proposal
     sure that is nobody knows: a dispatcher looks."""
     category = session.get_one(Category, category_code)
     nearest = (category.code, category.agency_code or LINE_AGENCY)
-    chosen = propose(nearest, 1.0, filing.place + filing.what, session.scalars(select(Agency)))
+    chosen = propose(nearest, 1.0, filing.place + filing.what, known_agencies(session))
     return replace(chosen, certainty=0.0)
 
 
@@ -471,6 +472,13 @@ def may_see(session: Session, case: Case, agency_code: str | None) -> bool:
     theirs = stands_for(session, agency_code)
     sent = case.agency_code in theirs and case.state not in NOT_FOR_AGENCIES
     return sent or case.responsible_code in theirs or any(helper.agency_code in theirs for helper in case.co_handlers)
+
+
+def seen_of(session: Session, ids: Sequence[int], agency_code: str | None) -> set[int]:
+    """Those of these cases that `cases_of` has."""
+    if agency_code is None:
+        return set()
+    return set(session.scalars(select(Case.id).where(Case.id.in_(ids), cases_of(session, agency_code))))
 
 
 def look_at_identity(session: Session, case: Case, staff: Staff, reason: str, now: datetime) -> str | None:

@@ -14,8 +14,8 @@ from backend.console.forms import field
 from backend.console.log_in import allowed, me
 from backend.console.people import staff_names
 from backend.conversations.outcomes import outcomes
+from backend.directory.known import known_agencies
 from backend.directory.models import Staff
-from backend.directory.service import agencies
 from backend.errors import Refused
 from backend.knowledge import gaps
 from backend.knowledge.masking import mask
@@ -92,7 +92,7 @@ def draft(group_id: int) -> ResponseReturnValue:
         title = gaps.ways_of(gaps.questions(session, group_id))[0].text
         found = shared.knowledge.search(session, title, now)
         nearest = next(((one.category_code, one.agency_code) for one, _ in found.articles if one.agency_code), None)
-        proposal = propose(nearest, found.first_is_right, "", agencies(session))
+        proposal = propose(nearest, found.first_is_right, "", known_agencies(session))
     try:
         with shared.database.write() as session:
             author = session.get_one(Staff, me().id)

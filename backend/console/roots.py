@@ -10,15 +10,14 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 
 from backend.cases import roots
-from backend.cases.models import Case
 from backend.cases.root_models import RootIssue
 from backend.cases.root_rules import WHO
 from backend.cases.roots import STEP_LENGTH, STEPS, TITLE_LENGTH, Step
 from backend.cases.service import Actor
 from backend.console import words
-from backend.console.cases import NOTE_LIMIT, by_district, is_hidden, may_open_root, may_see
+from backend.console.cases import NOTE_LIMIT, by_district, is_hidden, may_open_root, seen_by
 from backend.console.forms import field
-from backend.console.log_in import Person, allowed, me
+from backend.console.log_in import allowed, me
 from backend.console.people import staff_names
 from backend.directory.models import Staff
 from backend.directory.service import agencies
@@ -81,13 +80,16 @@ def page(root_id: int, refused: Refused | None = None, tried: str = "") -> Respo
         cases = roots.current(session, root)
         every_agency = agencies(session)
         doer = Actor(me().role, agency_code=me().agency_code)
+        seen = seen_by(session, me(), cases)
         answered = [case.number for case in cases if roots.answer_path(root, case, doer)]
         html = render_template(
             "console/root.html",
             root=root,
             cases=cases,
-            what={case.id: what_shown(session, me(), case) for case in cases},
-            may_see={case.id: may_see(session, me(), case) for case in cases},
+            what={
+                case.id: mask(case.what) if is_hidden(me(), case) else case.what for case in cases if case.id in seen
+            },
+            seen=seen,
             open_count=sum(case.step_due_at is not None for case in cases),
             answered=answered,
             waiting=sum(case.state in ("filed", "accepted") for case in cases),
@@ -213,13 +215,6 @@ def find(session: Session, root_id: int) -> RootIssue:
     if not may_open_root(me(), root):
         raise Refused("not_allowed", 403)
     return root
-
-
-def what_shown(session: Session, person: Person, case: Case) -> str:
-    """A case's words, as far as this person may read them."""
-    if not may_see(session, person, case):
-        return ""
-    return mask(case.what) if is_hidden(person, case) else case.what
 
 
 def numbers_of(session: Session, root: RootIssue) -> dict[int, str]:

@@ -33,6 +33,15 @@ class Agency(Base):
     former_names: Mapped[str] = mapped_column(String(400), default="")  # newest first, ; between them
 
 
+class DirectoryStand(Base):
+    """One row: what changes whenever an agency does, so that each process knows when those it keeps are old (known.py)."""
+
+    __tablename__ = "directory_stand"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    token: Mapped[str] = mapped_column(String(16))
+
+
 @audited("category")
 class Category(Base):
     """What a case is about; second-level categories name the city agency that answers for them."""

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from sqlalchemy import ColumnElement, and_, func, or_, select
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy.orm import Session
 
 from backend.cases.models import Case, CaseEvent, Visit
 from backend.clock import Clock, local
@@ -17,6 +17,7 @@ from backend.directory.models import Staff
 from backend.errors import Refused
 from backend.insight import figures
 from backend.insight.assessment_rules import (
+    OUT_OF_REMIT,
     Rating,
     Settings,
     Standing,
@@ -57,43 +58,37 @@ class Correction:
     after: Standing
 
 
-def ratings(session: Session, since: date, until: date, agency: str = "") -> list[Rating]:
-    """What was said at the last return visits of cases in the days from `since` until before `until`; of all agencies or
-    one. Alike ones are counted together by the database."""
+def ratings(session: Session, since: date, until: date, by: str, agency: str = "") -> list[Rating]:
+    """What was said at the last return visits of cases in the days from `since` until before `until`, with the agency,
+    district or category (`by`) that they are of; of all agencies or one. Alike ones are counted together by the database,
+    from an index that has all of it."""
+    value = {"agency": CaseFact.rated, "district": CaseFact.district, "category": CaseFact.category}[by]
     columns = (
-        func.coalesce(Visit.agency_code, ""), func.coalesce(CaseFact.district, ""), Case.category_code, Case.state,
-        func.coalesce(RatingAppeal.state, ""), Visit.contacted, Visit.solved, Visit.satisfied, Visit.grade,
+        value, CaseFact.rated == "", CaseFact.outcome, func.coalesce(RatingAppeal.state, ""), CaseFact.contacted,
+        CaseFact.solved, CaseFact.satisfied, CaseFact.grade,
     )  # fmt: skip
     query = (
         select(*columns, func.count())
-        .select_from(Visit)
-        .join(Case, Case.id == Visit.case_id)
-        .outerjoin(CaseFact, CaseFact.case_id == Visit.case_id)
-        .outerjoin(RatingAppeal, RatingAppeal.visit_id == Visit.id)
+        .outerjoin(RatingAppeal, RatingAppeal.visit_id == CaseFact.visit_id)
         .where(*last_said(since, until, agency))
         .group_by(*columns)
     )
     return [
-        Rating(at, district, category, state, appeal == "upheld", contacted, solved, satisfied, grade, count)
-        for at, district, category, state, appeal, contacted, solved, satisfied, grade, count in session.execute(query)
+        Rating(of, by_line, outcome, appeal == "upheld", contacted, solved, satisfied, grade, count)
+        for of, by_line, outcome, appeal, contacted, solved, satisfied, grade, count in session.execute(query)
     ]
 
 
 def last_said(since: date, until: date, agency: str) -> list[ColumnElement[bool]]:
-    """The last visits of cases, said in these days: a case that was redone is rated once, by what was said in the end."""
-    later = aliased(Visit)
-    found: list[ColumnElement[bool]] = [
-        Visit.said_at >= midnight(since),
-        Visit.said_at < midnight(until),
-        ~select(later.id).where(later.case_id == Visit.case_id, later.id > Visit.id).exists(),
-    ]
-    return [*found, Visit.agency_code == agency] if agency else found
+    """The cases whose last visit was in these days: one that was redone is rated once, by what was said in the end."""
+    found = [CaseFact.said_at >= midnight(since), CaseFact.said_at < midnight(until)]
+    return [*found, CaseFact.rated == agency] if agency else found
 
 
 def assess(session: Session, since: date, until: date, by: str, agency: str = "") -> list[Standing]:
     """The standings by agency, district or category, with what else the period shows: replies in time and late, redoings,
     cases that ended without the citizen's word, and for agencies what they sent back."""
-    rated = standings(ratings(session, since, until, agency), by, city_settings())
+    rated = standings(ratings(session, since, until, by, agency), city_settings())
     other = figures.by(session, Slice(since, until, agency=agency), by)
     silent = unreached(session, since, until, by, agency)
     returned = sent_back(session, since, until, agency) if by == "agency" else {}
@@ -152,27 +147,27 @@ def rated_cases(
     `bad` for those that are not wholly good, `left_out` for those that don't count."""
     query = (
         select(Visit, Case, RatingAppeal)
-        .join(Case, Case.id == Visit.case_id)
-        .outerjoin(RatingAppeal, RatingAppeal.visit_id == Visit.id)
+        .select_from(CaseFact)
+        .join(Visit, Visit.id == CaseFact.visit_id)
+        .join(Case, Case.id == CaseFact.case_id)
+        .outerjoin(RatingAppeal, RatingAppeal.visit_id == CaseFact.visit_id)
         .where(*last_said(since, until, agency))
-        .order_by(Visit.said_at.desc(), Visit.id.desc())
+        .order_by(CaseFact.said_at.desc(), CaseFact.visit_id.desc())
     )
     if only == "bad":
-        query = query.where(or_(*(column.is_(False) for column in (Visit.contacted, Visit.solved, Visit.satisfied))))
+        good = CaseFact.contacted, CaseFact.solved, CaseFact.satisfied
+        query = query.where(or_(*(column.is_(False) for column in good)))
     if only == "left_out":
-        ended = Case.state.in_(("declined", "transferred", "merged", "withdrawn"))
-        query = query.where(or_(RatingAppeal.state == "upheld", ended, Visit.agency_code.is_(None)))
+        ended = CaseFact.outcome.in_((*OUT_OF_REMIT, "withdrawn"))
+        query = query.where(or_(RatingAppeal.state == "upheld", ended, CaseFact.rated == ""))
     found = session.execute(query.offset(page * PAGE).limit(PAGE + 1))
     return [shown(visit, case, appeal, now) for visit, case, appeal in found]
 
 
 def shown(visit: Visit, case: Case, appeal: RatingAppeal | None, now: datetime) -> Rated:
     """A rating with what may be done about it."""
-    rating = Rating(
-        visit.agency_code or "", "", case.category_code, case.state, bool(appeal and appeal.state == "upheld"),
-        visit.contacted, visit.solved, visit.satisfied, visit.grade,
-    )  # fmt: skip
-    why = left_out(rating)
+    upheld = bool(appeal and appeal.state == "upheld")
+    why = left_out(upheld, case.state, by_line=visit.agency_code is None)
     open_to_appeal = appeal is None and not why and may_appeal(visit.said_at, is_perfect(visit), now, city_settings())
     return Rated(visit, case, appeal, why, open_to_appeal)
 
@@ -289,7 +284,7 @@ def corrections(session: Session, frozen: AssessmentMonth) -> list[Correction]:
     month, after = frozen.month, figures.month_after(frozen.month)
     query = (
         select(RatingAppeal.agency_code, func.count())
-        .join(Visit, Visit.id == RatingAppeal.visit_id)
+        .join(CaseFact, CaseFact.visit_id == RatingAppeal.visit_id)
         .where(
             and_(RatingAppeal.state == "upheld", RatingAppeal.ruled_at > frozen.frozen_at), *last_said(month, after, "")
         )
@@ -298,7 +293,9 @@ def corrections(session: Session, frozen: AssessmentMonth) -> list[Correction]:
     )
     before = {row["value"]: row for row in frozen.content["rows"]}
     return [
-        Correction(code, count, before[code], standing(code, ratings(session, month, after, code), city_settings()))
+        Correction(
+            code, count, before[code], standing(code, ratings(session, month, after, "agency", code), city_settings())
+        )
         for code, count in session.execute(query)
         if code in before
     ]

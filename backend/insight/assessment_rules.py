@@ -30,10 +30,9 @@ GRADE_OF: Final = {True: 4, False: 2}
 class Rating:
     """What was said at the last return visits of `count` cases that are alike in all that counts."""
 
-    agency: str  # whose answer was rated; empty: the line's own
-    district: str
-    category: str
-    state: str
+    value: str  # the agency whose answer was rated (empty: none), or the district or category of the case
+    by_line: bool  # the line itself had answered
+    state: str  # the final one; empty: still open
     appeal_upheld: bool
     contacted: bool
     solved: bool
@@ -91,15 +90,15 @@ def city_settings() -> Settings:
     return settings
 
 
-def left_out(rating: Rating) -> str:
-    """Why this rating doesn't count, one of LEFT_OUT; empty: it counts."""
-    if rating.appeal_upheld:
+def left_out(appeal_upheld: bool, state: str, by_line: bool) -> str:
+    """Why a rating doesn't count, one of LEFT_OUT; empty: it counts."""
+    if appeal_upheld:
         return "appeal"
-    if rating.state in OUT_OF_REMIT:
+    if state in OUT_OF_REMIT:
         return "out_of_remit"
-    if rating.state == "withdrawn":
+    if state == "withdrawn":
         return "withdrawn"
-    return "" if rating.agency else "line"
+    return "line" if by_line else ""
 
 
 def standing(value: str, ratings: Iterable[Rating], settings: Settings) -> Standing:
@@ -107,7 +106,7 @@ def standing(value: str, ratings: Iterable[Rating], settings: Settings) -> Stand
     visit of its own."""
     counts, points, out = Counts(), 0.0, Counter[str]()
     for one in ratings:
-        if reason := left_out(one):
+        if reason := left_out(one.appeal_upheld, one.state, one.by_line):
             out[reason] += one.count
             continue
         said = {"visited": 1, "contacted": one.contacted, "solved": one.solved, "satisfied": one.satisfied}
@@ -116,11 +115,11 @@ def standing(value: str, ratings: Iterable[Rating], settings: Settings) -> Stand
     return Standing(value, counts, points, {reason: out[reason] for reason in LEFT_OUT if out[reason]})
 
 
-def standings(ratings: Iterable[Rating], by: str, settings: Settings) -> dict[str, Standing]:
-    """A standing for each agency, district or category (`by`) that occurs."""
+def standings(ratings: Iterable[Rating], settings: Settings) -> dict[str, Standing]:
+    """A standing for each agency, district or category that occurs."""
     groups: dict[str, list[Rating]] = {}
     for one in ratings:
-        groups.setdefault(getattr(one, by), []).append(one)
+        groups.setdefault(one.value, []).append(one)
     return {value: standing(value, group, settings) for value, group in groups.items()}
 
 

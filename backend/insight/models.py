@@ -19,7 +19,12 @@ class CaseFact(Base):
         Index("ix_case_facts_filed", "filed_at"),
         Index("ix_case_facts_settled", "settled_at"),
         Index("ix_case_facts_ended", "ended_at"),
-        Index("ix_case_facts_said", "said_at"),
+        # All that the assessment reads, so that it need not fetch the rows of a year.
+        Index(
+            "ix_case_facts_rated",
+            *("said_at", "rated", "district", "category", "outcome", "contacted", "solved", "satisfied", "grade"),
+            "visit_id",
+        ),
         Index("ix_case_facts_due", "due_at"),
         Index("ix_case_facts_district", "district", "filed_at"),
         Index("ix_case_facts_category", "category", "filed_at"),
@@ -46,9 +51,14 @@ class CaseFact(Base):
     ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     outcome: Mapped[str] = mapped_column(String(20), default="")  # the final state; empty: open
     said_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # the last return visit, and what was said at it
+    visit_id: Mapped[int | None]
+    rated: Mapped[str] = mapped_column(
+        String(40), default="", server_default=""
+    )  # the agency that had answered; empty: the line itself
     contacted: Mapped[bool]
     solved: Mapped[bool]
     satisfied: Mapped[bool]
+    grade: Mapped[int | None]
     send_backs: Mapped[int]
     redos: Mapped[int]
 

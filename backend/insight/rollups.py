@@ -48,6 +48,10 @@ ANSWERING: Final = ("reply", "answer")
 
 Fact = dict[str, Any]
 """The columns of a CaseFact."""
+NOTHING_SAID: Final[Fact] = {
+    "said_at": None, "visit_id": None, "rated": "", "contacted": False, "solved": False, "satisfied": False, "grade": None,
+}  # fmt: skip
+"""What a fact says of return visits before the first one."""
 Key = tuple[Any, ...]
 """The values of CELL."""
 
@@ -198,10 +202,12 @@ def facts_of(session: Session, ids: Sequence[int]) -> dict[int, Fact]:
         .group_by(CaseEvent.case_id)
     )
     replied = {case_id: acted_at for case_id, acted_at in session.execute(replies)}
-    said = (Visit.case_id, Visit.said_at, Visit.contacted, Visit.solved, Visit.satisfied)
-    visits = {
-        row[0]: row[1:] for row in session.execute(select(*said).where(in_range(Visit.case_id, ids)).order_by(Visit.id))
-    }
+    said = (
+        Visit.case_id, Visit.said_at, Visit.id.label("visit_id"), func.coalesce(Visit.agency_code, "").label("rated"),
+        Visit.contacted, Visit.solved, Visit.satisfied, Visit.grade,
+    )  # fmt: skip
+    rows = session.execute(select(*said).where(in_range(Visit.case_id, ids)).order_by(Visit.id))
+    visits = {row["case_id"]: dict(row) for row in rows.mappings()}
     cases = session.execute(
         select(*columns).join(Agency, Agency.code == Case.agency_code).where(in_range(Case.id, ids))
     )
@@ -209,8 +215,7 @@ def facts_of(session: Session, ids: Sequence[int]) -> dict[int, Fact]:
     for one in cases:
         ended = one.step_since if one.state in FINAL_STATES else None
         answered = one.state in ("replied", "visited", "closed")
-        said_at, contacted, solved, satisfied = visits.get(one.id, (None, False, False, False))
-        found[one.id] = {
+        found[one.id] = visits.get(one.id, NOTHING_SAID) | {
             "case_id": one.id,
             "district": district(one.place, one.what, one.district),
             "category": one.category_code,
@@ -223,10 +228,6 @@ def facts_of(session: Session, ids: Sequence[int]) -> dict[int, Fact]:
             "settled_at": replied.get(one.id, one.step_since) if answered else ended,
             "ended_at": ended,
             "outcome": one.state if ended else "",
-            "said_at": said_at,
-            "contacted": contacted,
-            "solved": solved,
-            "satisfied": satisfied,
             "send_backs": one.send_backs,
             "redos": one.redos,
         }

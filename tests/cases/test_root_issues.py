@@ -346,6 +346,26 @@ def test_yes_files_an_own_case_in_the_issue_and_no_files_it_alone(line: Line, to
     assert notes[1] == f"市民说明与邻居反映的{'是' if together else '不是'}同一件事（3人，阳光花园）"
 
 
+def test_what_was_joined_to_a_case_is_no_new_case_and_no_new_note_when_it_is_sent_again(line: Line) -> None:
+    line.opened(line.several())
+    citizen = "+8613911111111"
+    number = line.file(place="阳光花园8号楼", contact=citizen)
+    again = Filing(what=WATER, place="阳光花园8号楼", contact=citizen, key="k2")
+
+    def file_again() -> tuple[str, int]:
+        with line.database.write() as session:
+            case = neighbours.file_with_answer(
+                session, Knowledge(), again, True, Actor("bot"), line.clock(), "shandong"
+            )
+            return case.number, len(case.history)
+
+    joined = file_again()
+    assert joined[0] == number
+    assert file_again() == joined
+    line.act(number, "withdraw", Actor("citizen"))
+    assert file_again() == (number, joined[1] + 1)
+
+
 def test_dispatchers_are_offered_only_what_can_be_together(line: Line) -> None:
     first, second, third, new = line.several(4)
     there = line.file(place="望月社区")

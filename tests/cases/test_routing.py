@@ -79,7 +79,7 @@ def test_a_matter_goes_to_its_district_bureau_the_city_or_when_unclear_to_the_li
 
 
 def test_without_anything_near_the_line_keeps_the_case() -> None:
-    assert propose(None, 0.0, "明湖区", []).agency == LINE_AGENCY
+    assert propose(None, 0.0, "明湖区", {}).agency == LINE_AGENCY
 
 
 def test_certain_words_come_first_and_are_told_to_the_dispatcher(taught: Database, clock: StandingClock) -> None:

@@ -48,7 +48,8 @@ def rate(parts: Parts, agency: str, grade: int, solved: bool = True) -> tuple[st
         if solved and grade >= 3:
             cases.act_on(session, number, "close", Actor("line"), {}, now)
         visit = session.scalars(select(Visit).join(Case, Case.id == Visit.case_id).where(Case.number == number)).one()
-        return number, visit.id
+    keep_in_step(parts.database, parts.clock)
+    return number, visit.id
 
 
 def row(page: httpx.Response, value: str) -> dict[str, str]:

@@ -21,17 +21,16 @@ from backend.insight.assessment_rules import (
 )
 from tests.conftest import NOON
 
-GOOD = Rating("C-URBAN", "明湖区", "EN-NOISE", "closed", False, True, True, True, 5)
+GOOD = Rating("C-URBAN", False, "closed", False, True, True, True, 5)
 RULES = Settings(
     {5: 1.0, 4: 1.0, 3: 0.6, 2: 0.0, 1: 0.0}, {"contacted": 0.2, "solved": 0.4, "satisfaction": 0.4}, 5, 10, 15
 )
 
 ratings = st.builds(
     Rating,
-    agency=st.sampled_from(["C-URBAN", "C-WATER", ""]),
-    district=st.sampled_from(["明湖区", "云水区"]),
-    category=st.sampled_from(["EN-NOISE", "UT-HEAT"]),
-    state=st.sampled_from(["closed", "visited", "redo", "declined", "transferred", "merged", "withdrawn"]),
+    value=st.sampled_from(["C-URBAN", "C-WATER", ""]),
+    by_line=st.booleans(),
+    state=st.sampled_from(["closed", "", "declined", "transferred", "merged", "withdrawn"]),
     appeal_upheld=st.booleans(),
     contacted=st.booleans(),
     solved=st.booleans(),
@@ -45,17 +44,18 @@ ratings = st.builds(
     ("changed", "why"),
     [
         ({}, ""),
-        ({"state": "visited"}, ""),
+        ({"state": ""}, ""),
         ({"appeal_upheld": True, "state": "declined"}, "appeal"),
         ({"state": "declined"}, "out_of_remit"),
         ({"state": "transferred"}, "out_of_remit"),
         ({"state": "merged"}, "out_of_remit"),
         ({"state": "withdrawn"}, "withdrawn"),
-        ({"agency": ""}, "line"),
+        ({"by_line": True}, "line"),
     ],
 )
 def test_what_does_not_count_is_left_out_with_the_reason(changed: dict[str, object], why: str) -> None:
-    assert left_out(replace(GOOD, **changed)) == why  # type: ignore[arg-type]
+    rating = replace(GOOD, **changed)  # type: ignore[arg-type]
+    assert left_out(rating.appeal_upheld, rating.state, rating.by_line) == why
 
 
 def test_more_or_less_satisfied_counts_in_part_and_yes_or_no_as_two_grades() -> None:
@@ -70,9 +70,9 @@ def test_nothing_rated_has_no_score() -> None:
     assert standing("C-URBAN", [replace(GOOD, state="withdrawn")], RULES).score(RULES) is None
 
 
-@given(st.lists(ratings, max_size=20), st.sampled_from(["agency", "district", "category"]))
-def test_each_rating_counts_once_or_is_left_out_once(said: list[Rating], by: str) -> None:
-    parts, whole = standings(said, by, RULES), standing("", said, RULES)
+@given(st.lists(ratings, max_size=20))
+def test_each_rating_counts_once_or_is_left_out_once(said: list[Rating]) -> None:
+    parts, whole = standings(said, RULES), standing("", said, RULES)
     assert sum(one.counts.visited for one in parts.values()) == whole.counts.visited
     assert sum(sum(one.left_out.values()) for one in parts.values()) == sum(whole.left_out.values())
     assert whole.counts.visited + sum(whole.left_out.values()) == sum(one.count for one in said)
