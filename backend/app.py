@@ -11,7 +11,7 @@ from sqlalchemy import text
 from werkzeug.exceptions import HTTPException
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from backend import changes, mail, metrics, outbox, watch
+from backend import changes, mail, metrics, outbox, retention, watch
 from backend.api import cases, conversations, knowledge, open311
 from backend.api import open_data as open_data_api
 from backend.api.schemas import JsonApi
@@ -41,12 +41,12 @@ from backend.settings import ROOT, Settings, load_settings
 from backend.webhooks import make_sender as make_webhook_sender
 from bot.catalogue import LOCALES
 from bot.client import Bot, RasaBot
-from ivr import outgoing
+from ivr import once, outgoing
 from ivr import views as ivr
 from ivr.bridge import Switchboard
 from ivr.phone.views import make_phone_blueprint
 from ivr.provider import Provider
-from ivr.recovery import Recovery
+from ivr.recovery import Eraser, Recovery
 from ivr.texting import Texter
 from ivr.transcription import Transcriber
 from ivr.visits import Caller
@@ -160,6 +160,7 @@ def make_jobs(shared: Parts) -> Jobs:
             "sms": Texter(shared, provider).send,
             "wechat": WeChatSender(shared).send,
             "photo": PhotoFetcher(shared).send,
+            "erasure": Eraser(provider).send,
             "webhook": webhook,
         }
 
@@ -171,6 +172,8 @@ def make_jobs(shared: Parts) -> Jobs:
         jobs.every_minute("visit_citizens", Caller(shared, provider).work)
         jobs.every_minute("fetch_recordings", Recovery(shared, provider).work)
         jobs.every_minute("transcribe", Transcriber(shared, provider).work)
+    also = {"webhook_answers": once.forget_old}
+    jobs.every_minute("erase_old", lambda: retention.erase_old(shared.database, shared.clock, also))
     jobs.every_minute("group_gaps", lambda: gaps.group_new(shared.database, shared.embedder, shared.clock()))
     jobs.every_minute("forget_lookups", lambda: lookup.forget_old(shared.database, shared.clock))
     jobs.every_minute("freeze_assessment", lambda: assessment.freeze_when_due(shared.database, shared.clock))

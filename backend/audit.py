@@ -124,7 +124,7 @@ def audited(
 
 def kinds() -> list[str]:
     """Everything that rows can be about."""
-    return sorted({watched.kind for watched in _watched.values()} | {"log_in", "deadlines", "identity"})
+    return sorted({watched.kind for watched in _watched.values()} | {"log_in", "deadlines", "identity", "erasure"})
 
 
 @event.listens_for(Session, "after_flush")

@@ -14,7 +14,7 @@ from typing import Any
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from sqlalchemy import Dialect, Text
-from sqlalchemy.sql import operators
+from sqlalchemy.sql import ClauseElement, operators
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from backend.settings import load_settings
@@ -78,9 +78,9 @@ class Encrypted(TypeDecorator[str]):
         """Refuses what would silently find nothing."""
 
         def operate(self, op: operators.OperatorType, *other: Any, **options: Any) -> Any:
-            """IS NULL and IS NOT NULL."""
-            if op not in (operators.is_, operators.is_not):
-                raise TypeError("an encrypted column can't be compared or sorted; use the hash beside it")
+            """Anything with a plain value but IS NULL; SQLAlchemy itself compares columns with each other."""
+            if op not in (operators.is_, operators.is_not) and not all(isinstance(one, ClauseElement) for one in other):
+                raise TypeError("an encrypted column can't be compared with a value; use the hash beside it")
             return super().operate(op, *other, **options)
 
     comparator_factory = Comparator

@@ -16,7 +16,7 @@ from backend.encryption import Encrypted, EncryptedJson
 
 log = logging.getLogger(__name__)
 
-Channel = Literal["sms", "wechat", "webhook", "email", "recording", "photo"]
+Channel = Literal["sms", "wechat", "webhook", "email", "recording", "photo", "erasure"]
 
 WAKING = "outbox"
 """What Database.after_commit is told when there is something to send at once."""

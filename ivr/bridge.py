@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from backend import changes
@@ -26,10 +26,11 @@ from backend.database import Database
 from backend.parts import Parts
 from backend.settings import Settings
 from ivr.calls import prompt
-from ivr.models import Call
+from ivr.models import Call, CallerWish
 from ivr.provider import CALL_OVER, Provider, ProviderFailed
 from ivr.queue import file_unreached
 from ivr.twiml import NOTHING, Speaker, speaker
+from ivr.wishes import hashed
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +53,10 @@ class Switchboard:
             self.put(conversation_id)
         except Exception:  # whatever it is, the click that led here has been recorded
             log.exception("no job could be put into the queue for a call")
+
+    def forget(self, session: Session, number: str) -> None:
+        """Forget how a number wishes to be spoken to. That it wants no calls or texts is forgotten with it."""
+        session.execute(delete(CallerWish).where(CallerWish.number_hash == hashed(self.settings, number)))
 
     def work(self, conversation_id: str) -> None:
         """Do what stands in the record of this conversation's legs. Raises ProviderFailed for what may work later: the job

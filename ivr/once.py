@@ -5,14 +5,16 @@ is taken over after CLAIM_LASTS.
 """
 
 import time
-from collections.abc import Callable
-from datetime import timedelta
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
 
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
 
 from backend.clock import Clock
 from backend.database import Database
+from backend.retention import BATCH, RetentionReport
 from ivr.models import CallStep
 
 CLAIM_LASTS = timedelta(seconds=12)
@@ -41,6 +43,14 @@ def answer_once(database: Database, clock: Clock, call_sid: str, step: str, work
     with database.write(durable=False) as session:
         session.get_one(CallStep, (call_sid, step)).twiml = twiml
     return twiml
+
+
+def forget_old(session: Session, _: RetentionReport, limit: datetime) -> Mapping[str, int] | None:
+    """Delete the answers of some calls whose webhooks can't be repeated any more; None when there are none left."""
+    old = select(CallStep.call_sid).where(CallStep.claimed_at < limit).limit(BATCH)
+    gone = delete(CallStep).where(CallStep.call_sid.in_(session.scalars(old).all()), CallStep.claimed_at < limit)
+    deleted: int = session.execute(gone).rowcount  # type: ignore[attr-defined]  # a DELETE's result has it
+    return {"webhook_answers": deleted} if deleted else None
 
 
 def claim(database: Database, clock: Clock, call_sid: str, step: str) -> bool:

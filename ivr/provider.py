@@ -201,6 +201,16 @@ class Provider:
         with told_plainly():
             return self._connection.fetch(url, self._client.auth)
 
+    def delete_recording(self, url: str) -> None:
+        """Delete a recording for good; one that is gone already is no error."""
+        sid = url.rstrip("/").rsplit("/", 1)[-1].split(".")[0]
+        try:
+            with told_plainly():
+                self._client.recordings(sid).delete()
+        except ProviderFailed as failure:
+            if failure.status != httpx.codes.NOT_FOUND:
+                raise
+
 
 class Connection(HttpClient):  # type: ignore[misc]  # the package has no types
     """How the twilio package's requests reach the service: at its base URL, by its path and with its way to log in."""

@@ -8,6 +8,7 @@ from datetime import timedelta
 from sqlalchemy import or_, select
 
 from backend.cases.models import Case
+from backend.outbox import NotSent, OutgoingMessage
 from backend.parts import Parts
 from ivr.calls import caller_of
 from ivr.models import Call, Mark
@@ -25,6 +26,22 @@ SETTLED_AFTER = timedelta(minutes=10)
 LOOKS_BACK = timedelta(hours=1)
 """Each look begins so long before the end of the last one, since a recording is listed when it is finished and dated when it
 was begun."""
+
+
+@dataclass(frozen=True)
+class Eraser:
+    """Has recordings deleted at the telephone service: what the outbox has for the channel `erasure`."""
+
+    provider: Provider
+
+    def send(self, message: OutgoingMessage) -> None:
+        """Delete one. Raises NotSent."""
+        if not self.provider.configured:
+            raise NotSent("no telephone service")
+        try:
+            self.provider.delete_recording(message.recipient)
+        except ProviderFailed as failure:
+            raise NotSent(f"recording: {failure}", final=failure.final) from None
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,12 @@ class Case(Base):
         Index("ix_cases_category", "category_code"),
         Index("ix_cases_step_due", "step_due_at"),
         Index("ix_cases_spot", "spot", "id"),
+        Index(
+            "ix_cases_kept",
+            "step_since",
+            sqlite_where=text("step_due_at IS NULL AND erased_at IS NULL"),
+            postgresql_where=text("step_due_at IS NULL AND erased_at IS NULL"),
+        ),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -62,6 +68,7 @@ class Case(Base):
     repeats: Mapped[int] = mapped_column(default=0)  # how often the same citizen filed it again
     visit_tries: Mapped[int] = mapped_column(default=0)  # calls since the last reply at which nobody was reached
     merged_into_id: Mapped[int | None] = mapped_column(ForeignKey("cases.id"))
+    erased_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # nothing says any more whose it was (retention.py)
 
     agency: Mapped[Agency] = relationship(foreign_keys=agency_code)
     responsible: Mapped[Agency | None] = relationship(foreign_keys=responsible_code)

@@ -29,6 +29,12 @@ PAGES: Final = (
     Entry("phrases", "line", lazy_gettext("常用语"), lazy_gettext("坐席一键插入的话")),
     Entry("deadlines", "deadlines", lazy_gettext("时限和工作日"), lazy_gettext("各环节多久算到期，哪天上班哪天休息")),
     Entry("integrations", "integrations", lazy_gettext("外部系统"), lazy_gettext("接口密钥、推送和公开查询")),
+    Entry(
+        "erasure",
+        "erasure",
+        lazy_gettext("保存与删除"),
+        lazy_gettext("市民要求删除个人信息，各类内容保存多久，删除了多少"),
+    ),
     Entry("audit_log", "audit", lazy_gettext("审计日志"), lazy_gettext("谁在什么时候改了什么，谁看过市民的身份")),
 )
 AREAS: Final = tuple(dict.fromkeys(page.area for page in PAGES))

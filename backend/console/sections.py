@@ -47,6 +47,7 @@ SECTIONS: Final = (
             "/deadlines",
             "/integrations",
             "/audit",
+            "/erasure",
             "/supervision/identity",
         ),
     ),

@@ -24,6 +24,7 @@ from backend.console import (
     desk,
     dispatch,
     documents,
+    erasure,
     exchange,
     floor,
     gaps,
@@ -127,6 +128,8 @@ add("/inbox/templates", "save_template", inbox.save_template, methods=["POST"])
 add("/inbox/templates/<int:template_id>/remove", "remove_template", inbox.remove_template, methods=["POST"])
 add("/supervision", "supervision", supervision.show_lists)
 add("/supervision/identity", "identity_accesses", supervision.show_accesses)
+add("/erasure", "erasure", erasure.show_erasure)
+add("/erasure", "erase", erasure.erase, methods=["POST"])
 add("/deadlines", "deadlines", supervision.edit_deadlines, methods=["GET", "POST"])
 add("/deadlines/days", "calendar_days", supervision.edit_days, methods=["POST"])
 add("/cases/<number>/identity", "identity", cases.show_identity, methods=["POST"])

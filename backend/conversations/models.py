@@ -62,6 +62,7 @@ class Conversation(Base):
     wrap_up: Mapped[str | None] = mapped_column(
         String(20)
     )  # what came of the talk with the operator (wrap_up.OUTCOMES)
+    erased_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # only counts are left of it (retention.py)
 
     operator: Mapped[Staff | None] = relationship()
     turns: Mapped[list["Turn"]] = relationship(order_by="Turn.number", back_populates="conversation")

@@ -33,6 +33,9 @@ class Telephone(Protocol):
     def see_to(self, conversation_id: str) -> None:
         """Do soon what stands in the record of this conversation's legs. Never raises and never waits for the service."""
 
+    def forget(self, session: Session, number: str) -> None:
+        """Forget what the telephone line itself knows of a number (E.164)."""
+
 
 def legs(session: Session, conversation: Conversation, *parties: str) -> list[Leg]:
     """The legs that are not over, oldest first; of these parties, or of all."""

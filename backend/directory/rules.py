@@ -17,6 +17,7 @@ AREAS: dict[str, str] = {
     "integrations": "keys and webhooks of other systems",
     "people": "the staff: adding, roles, locking, passwords",
     "settings": "what a city sets at run time",
+    "erasure": "what a citizen has asked to be erased, how long what is kept",
     "audit": "who changed what, who looked at who a citizen is",
     "self": "one's own password, second factor, sessions",
 }
@@ -30,7 +31,7 @@ RIGHTS: dict[str, frozenset[str]] = {
         "agency": "cases inbox",
         "reviewer": "cases appeals",
         "supervisor": "conversations cases dispatch supervision appeals deadlines directory line knowledge insight"
-        " integrations audit",
+        " integrations audit erasure",
         "editor": "knowledge",
         "analyst": "insight",
         "auditor": "cases audit",

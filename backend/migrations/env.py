@@ -7,6 +7,7 @@ from backend import attachments as _attachments  # noqa: F401
 from backend import audit as _audit  # noqa: F401
 from backend import changes as _changes  # noqa: F401
 from backend import outbox as _outbox  # noqa: F401
+from backend import retention as _retention  # noqa: F401
 from backend import webhooks as _webhooks  # noqa: F401
 from backend.api import models as _api  # noqa: F401
 from backend.cases import inbox as _inbox  # noqa: F401

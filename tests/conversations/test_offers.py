@@ -84,6 +84,9 @@ class Ringing:
     def see_to(self, conversation_id: str) -> None:
         self.seen.append(conversation_id)
 
+    def forget(self, session: Session, number: str) -> None:
+        raise NotImplementedError
+
 
 class Town:
     """Operators, citizens, and the clock that deals them out."""
