@@ -1,15 +1,16 @@
-"""From a citizen's first word to the closed case, by chat and by phone. Everybody in a browser of their
-own, against the real line."""
+"""From a citizen's first word to the closed case, by chat and by phone, and a network that is slow and drops out. Everybody
+in a browser of their own, against the real line."""
 
 import re
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import CDPSession, Page, expect
 
 from tests.end_to_end.conftest import Visit, say, wrap_up
 from tests.end_to_end.test_browser import act, look_up, open_case, picture
-from tests.end_to_end.test_desk import accept, ask_for_person
+from tests.end_to_end.test_desk import FAST, SLOW, accept, ask_for_person
 from tests.running_line import RunningLine
 
+DEAD = {"offline": True, "latency": 0, "downloadThroughput": 0, "uploadThroughput": 0}
 ANSWER = "已派人修好，现场已清理。"
 
 
@@ -113,3 +114,56 @@ def speak(telephone: Page, words: str) -> None:
     """Say something into a practice phone."""
     telephone.get_by_test_id("speech-input").fill(words)
     telephone.get_by_test_id("send").click()
+
+
+def network_of(page: Page) -> CDPSession:
+    """The browser's own network, to be made worse."""
+    network: CDPSession = page.context.new_cdp_session(page)
+    return network
+
+
+def test_a_network_that_is_slow_and_drops_out_loses_no_word_and_says_none_twice(
+    calm_line: RunningLine, visit: Visit
+) -> None:
+    for complaint in ("ERR_INTERNET_DISCONNECTED", "htmx.min.js: htmx:"):
+        visit.expect_complaint(complaint)
+    words = "静湖区码头路的路灯杆歪了"
+    citizen = ask_for_person(calm_line, visit, words)
+    desk = visit.log_in(calm_line, "operator1", ready=True)
+    accept(desk, words)
+    networks = [network_of(page) for page in (citizen, desk)]
+    for network in networks:
+        network.send("Network.emulateNetworkConditions", SLOW)
+    for number in range(1, 4):
+        say(citizen, f"第{number}句话")
+        answer(desk, f"第{number}个回答")
+        expect(desk.get_by_test_id("transcript")).to_contain_text(f"第{number}个回答")
+
+    networks[1].send("Network.emulateNetworkConditions", DEAD)
+    answer(desk, "断线时的回答")
+    expect(desk.get_by_test_id("say-text")).to_have_value("断线时的回答")  # it came back into the box
+    say(citizen, "您还在吗")
+    networks[1].send("Network.emulateNetworkConditions", SLOW)
+    expect(desk.get_by_test_id("transcript")).to_contain_text("您还在吗")
+    desk.get_by_test_id("say-text").press("Enter")
+    expect(citizen.get_by_test_id("turn-operator").last).to_contain_text("断线时的回答")
+
+    networks[0].send("Network.emulateNetworkConditions", DEAD)
+    citizen.get_by_test_id("text").fill("断线时的话")
+    citizen.get_by_test_id("text").press("Enter")
+    expect(citizen.get_by_test_id("retry")).to_be_visible()
+    answer(desk, "我还在")
+    networks[0].send("Network.emulateNetworkConditions", SLOW)
+    citizen.get_by_test_id("retry").click()
+    expect(citizen.get_by_test_id("turn-operator").last).to_contain_text("我还在")
+    expect(desk.get_by_test_id("transcript")).to_contain_text("断线时的话")
+
+    for network in networks:
+        network.send("Network.emulateNetworkConditions", FAST)
+    wanted = ["第1句话", "第1个回答", "第2句话", "第2个回答", "第3句话", "第3个回答"]
+    wanted += ["断线时的回答", "您还在吗", "我还在", "断线时的话"]
+    for page in (citizen, desk):
+        said = page.locator(".turn .words").all_inner_texts()
+        assert sorted(one for one in said if one in wanted) == sorted(wanted)
+    desk.get_by_test_id("close").click()
+    wrap_up(desk, "answered")

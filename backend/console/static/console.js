@@ -13,8 +13,9 @@ document.addEventListener("htmx:configRequest", (event) => {
 const trouble = (shown) => {
   byId("trouble").hidden = !shown;
 };
-document.addEventListener("htmx:sendError", () => trouble(true));
-document.addEventListener("htmx:responseError", () => trouble(true));
+for (const failure of ["htmx:sendError", "htmx:timeout", "htmx:responseError"]) {
+  document.addEventListener(failure, () => trouble(true));
+}
 document.addEventListener("htmx:afterOnLoad", (event) => {
   if (event.detail.xhr.status < 400) trouble(false);
 });

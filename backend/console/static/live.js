@@ -6,11 +6,13 @@
 const ALL = ["conversation", "queue", "mine", "floor", "offer", "presence"];
 const POLL_EVERY = 1500; // ms, without a stream
 const LOOK_EVERY = 120_000; // ms, with one: should anything have been missed
+const SILENT_FOR = 25_000; // ms after which a stream that should have given a beat every 10 s is cut off, whatever it says itself
 const AGAIN_AFTER = 5_000; // ms, when the stream was refused: its process is being started, or a proxy knows nothing of it
 
 const page = document.body.dataset;
 let stream = null;
 let after = page.after;
+let heardAt = 0;
 
 const changed = (topics) => {
   for (const topic of topics.includes("all") ? ALL : topics) htmx.trigger(document.body, topic);
@@ -30,6 +32,7 @@ const beat = () => {
 
 const hear = (event) => {
   after = event.lastEventId || after;
+  heardAt = performance.now();
   return event;
 };
 
@@ -41,7 +44,7 @@ const open = () => {
   stream.addEventListener("topics", (event) => changed(JSON.parse(hear(event).data)));
   stream.addEventListener("queue", (event) => show("queue", JSON.parse(hear(event).data)));
   stream.addEventListener("beat", (event) => { hear(event); beat(); });
-  stream.addEventListener("open", () => { page.live = "yes"; });
+  stream.addEventListener("open", () => { page.live = "yes"; heardAt = performance.now(); });
   stream.addEventListener("error", () => {
     page.live = "no";
     if (stream.readyState === EventSource.CLOSED) setTimeout(open, AGAIN_AFTER);
@@ -50,8 +53,23 @@ const open = () => {
 
 if (page.events) {
   open();
-  setInterval(() => { if (!isOpen()) changed(["all"]); }, POLL_EVERY);
+  setInterval(() => {
+    if (isOpen() && performance.now() - heardAt > SILENT_FOR) {
+      stream.close();
+      open();
+    }
+    if (!isOpen()) changed(["all"]);
+  }, POLL_EVERY);
   setInterval(() => { if (isOpen()) changed(["all"]); }, LOOK_EVERY);
+  // What was told but couldn't be fetched is asked for until it can.
+  let again = 0;
+  for (const failure of ["htmx:sendError", "htmx:timeout", "htmx:responseError"]) {
+    document.addEventListener(failure, (event) => {
+      if (event.detail.xhr.status >= 400 && event.detail.xhr.status < 500) return;
+      clearTimeout(again);
+      again = setTimeout(() => changed(["all"]), POLL_EVERY);
+    });
+  }
   addEventListener("pagehide", () => stream.close());
   addEventListener("pageshow", (event) => { if (event.persisted) open(); });
 }

@@ -144,7 +144,7 @@ function entry(who, text) {
   }
   item.append(text);
   find("empty").hidden = true;
-  find("transcript").append(item);
+  find("lines").append(item);
   find("transcript").scrollTop = find("transcript").scrollHeight;
   return item;
 }
@@ -208,7 +208,7 @@ function say(text, confidence = 0.9) {
 
 // A call begins: what was said in the last one is put away.
 function begin() {
-  find("transcript").replaceChildren();
+  find("lines").replaceChildren();
   find("repeated").hidden = true;
 }
 
