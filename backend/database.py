@@ -101,7 +101,11 @@ def make_engine(url: str) -> Engine:
     """An engine for `url`, whose connections are prepared and whose transactions begin as the functions below say. What is
     written stays out of its errors, which are logged."""
     if not url.startswith("sqlite"):
-        engine = create_engine(url, pool_size=20, max_overflow=20, pool_pre_ping=True, hide_parameters=True)
+        # Compiling a query (jit) is for those that run for seconds; it takes a tenth of one where somebody waits for a page.
+        options = {"options": "-c jit=off"}
+        engine = create_engine(
+            url, pool_size=20, max_overflow=20, pool_pre_ping=True, hide_parameters=True, connect_args=options
+        )
         event.listen(engine, "begin", begin_in_postgresql)
         return engine
     engine = create_engine(url, connect_args={"timeout": 15}, pool_size=20, max_overflow=20, hide_parameters=True)

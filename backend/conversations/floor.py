@@ -5,8 +5,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import and_, func, or_, select
-from sqlalchemy.orm import Session
+from sqlalchemy import and_, func, or_, select, union
+from sqlalchemy.orm import Session, aliased
 
 from backend.conversations import presence, service
 from backend.conversations.models import Conversation, Leg
@@ -93,6 +93,11 @@ def asked_since(session: Session, channel: str, since: datetime) -> list[Asked]:
         .group_by(Leg.conversation_id)
         .subquery()
     )
+    waited = aliased(Conversation)
+    asked = union(
+        select(waited.id).where(waited.waiting_since >= since),
+        select(Leg.conversation_id).where(Leg.party == "citizen", Leg.asked_at >= since),
+    )
     found = session.execute(
         select(
             Conversation.state,
@@ -104,8 +109,7 @@ def asked_since(session: Session, channel: str, since: datetime) -> list[Asked]:
         )
         .outerjoin(queued, queued.c.conversation_id == Conversation.id)
         .outerjoin(talked, talked.c.conversation_id == Conversation.id)
-        .where(Conversation.channel == channel)
-        .where(or_(Conversation.waiting_since >= since, queued.c.asked_at >= since))
+        .where(Conversation.channel == channel, Conversation.id.in_(asked))
     )
     rows = []
     for state, waiting_since, taken_at, queued_at, talked_at, outcome in found:

@@ -20,6 +20,12 @@ class Conversation(Base):
         Index("ix_conversations_dialled", "dialled", "started_at"),
         Index("ix_conversations_caller", "caller_hash", "started_at"),
         Index("ix_conversations_operator_state", "operator_id", "state"),
+        Index(
+            "ix_conversations_waited",
+            "waiting_since",
+            sqlite_where=text("waiting_since IS NOT NULL"),
+            postgresql_where=text("waiting_since IS NOT NULL"),
+        ),
         # The few whose operator has still to say what came of them, among all that an operator ever had.
         Index(
             "ix_conversations_unfinished",

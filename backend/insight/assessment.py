@@ -1,6 +1,7 @@
 """Assessment over the record: the ratings of a period, an agency's appeals and what became of them, the ranking of a month
 as it stood when it was frozen, and what has changed since. The rules are in assessment_rules.py."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
@@ -61,22 +62,26 @@ class Correction:
 def ratings(session: Session, since: date, until: date, by: str, agency: str = "") -> list[Rating]:
     """What was said at the last return visits of cases in the days from `since` until before `until`, with the agency,
     district or category (`by`) that they are of; of all agencies or one. Alike ones are counted together by the database,
-    from an index that has all of it."""
+    from an index that has all of it; the few against which an appeal was upheld come one by one, and off that count."""
     value = {"agency": CaseFact.rated, "district": CaseFact.district, "category": CaseFact.category}[by]
     columns = (
-        value, CaseFact.rated == "", CaseFact.outcome, func.coalesce(RatingAppeal.state, ""), CaseFact.contacted,
-        CaseFact.solved, CaseFact.satisfied, CaseFact.grade,
+        value, CaseFact.rated == "", CaseFact.outcome, CaseFact.contacted, CaseFact.solved, CaseFact.satisfied,
+        CaseFact.grade,
     )  # fmt: skip
-    query = (
-        select(*columns, func.count())
-        .outerjoin(RatingAppeal, RatingAppeal.visit_id == CaseFact.visit_id)
-        .where(*last_said(since, until, agency))
-        .group_by(*columns)
-    )
-    return [
-        Rating(of, by_line, outcome, appeal == "upheld", contacted, solved, satisfied, grade, count)
-        for of, by_line, outcome, appeal, contacted, solved, satisfied, grade, count in session.execute(query)
-    ]
+    said = select(*columns).where(*last_said(since, until, agency))
+    upheld = said.join(RatingAppeal, RatingAppeal.visit_id == CaseFact.visit_id).where(RatingAppeal.state == "upheld")
+    left_out = Counter(tuple(row) for row in session.execute(upheld))
+    found = [rating_of(alike, True, count) for alike, count in left_out.items()]
+    for *alike, count in session.execute(said.add_columns(func.count()).group_by(*columns)):
+        if left := count - left_out[tuple(alike)]:
+            found.append(rating_of(alike, False, left))
+    return found
+
+
+def rating_of(alike: Sequence[Any], appeal_upheld: bool, count: int) -> Rating:
+    """So many ratings with the same values of the columns of `ratings`."""
+    value, by_line, outcome, contacted, solved, satisfied, grade = alike
+    return Rating(value, by_line, outcome, appeal_upheld, contacted, solved, satisfied, grade, count)
 
 
 def last_said(since: date, until: date, agency: str) -> list[ColumnElement[bool]]:
@@ -113,16 +118,14 @@ def with_deadlines(rated: Counts, other: Counts) -> Counts:
 
 def unreached(session: Session, since: date, until: date, by: str, agency: str) -> dict[str, int]:
     """Cases that ended because the citizen could not be reached: they are shown and rate nobody."""
-    columns = {"agency": Case.responsible_code, "district": CaseFact.district, "category": Case.category_code}
+    columns = {"agency": Case.responsible_code, "district": CaseFact.district, "category": CaseFact.category}
     column = func.coalesce(columns[by], "")
-    query = (
-        select(column, func.count())
-        .select_from(CaseEvent)
-        .join(Case, Case.id == CaseEvent.case_id)
-        .outerjoin(CaseFact, CaseFact.case_id == Case.id)
-        .where(CaseEvent.act == "close_unanswered", *acted(since, until))
-        .group_by(column)
-    )
+    query = select(column, func.count()).select_from(CaseEvent).group_by(column)
+    query = query.where(CaseEvent.act == "close_unanswered", *acted(since, until))
+    if by != "agency":
+        query = query.join(CaseFact, CaseFact.case_id == CaseEvent.case_id)
+    if by == "agency" or agency:
+        query = query.join(Case, Case.id == CaseEvent.case_id)
     if agency:
         query = query.where(Case.responsible_code == agency)
     return {value: count for value, count in session.execute(query)}

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import and_, func, or_, select
 from sqlalchemy.orm import Session
 
 from backend.cases.models import Case
@@ -29,30 +29,38 @@ def by_number(session: Session, since: datetime, until: datetime) -> list[Number
         Conversation.started_at >= since,
         Conversation.started_at < until,
     )
-    said = select(Turn.id).where(Turn.conversation_id == Conversation.id)
-    to_person = or_(
-        Conversation.waiting_since.is_not(None),
-        Conversation.taken_at.is_not(None),
-        said.where(Turn.act == "handoff").exists(),
-    )
-    answered = said.where(Turn.act == "answer").exists()
-    of_call = select(func.count(Case.id)).where(Case.conversation_id == Conversation.id).correlate(Conversation)
+    dialled = func.coalesce(Conversation.dialled, "")
+    of_call = Turn.conversation_id == Conversation.id, Turn.act.in_(("answer", "handoff")), Turn.said_at >= since
     each = (
         select(
-            func.coalesce(Conversation.dialled, "").label("number"),
-            of_call.scalar_subquery().label("cases"),
-            to_person.label("to_person"),
-            answered.label("answered"),
+            Conversation.id,
+            dialled.label("number"),
+            or_(
+                Conversation.waiting_since.is_not(None),
+                Conversation.taken_at.is_not(None),
+                func.count().filter(Turn.act == "handoff") > 0,
+            ).label("to_person"),
+            (func.count().filter(Turn.act == "answer") > 0).label("answered"),
         )
+        .outerjoin(Turn, and_(*of_call))
         .where(*in_period)
+        .group_by(Conversation.id)
         .subquery()
     )
+    filed = (
+        select(dialled, func.count())
+        .join(Case, Case.conversation_id == Conversation.id)
+        .where(*in_period, Case.filed_at >= since)
+        .group_by(dialled)
+    )
+    cases = {number: count for number, count in session.execute(filed)}
     counted = select(
         each.c.number,
         func.count(),
-        func.sum(each.c.cases),
         func.count().filter(each.c.answered, ~each.c.to_person),
         func.count().filter(each.c.to_person),
     ).group_by(each.c.number)
-    found = [NumberCounts(number, calls, int(cases), *rest) for number, calls, cases, *rest in session.execute(counted)]
+    found = [
+        NumberCounts(number, calls, cases.get(number, 0), *rest) for number, calls, *rest in session.execute(counted)
+    ]
     return sorted(found, key=lambda one: (-one.calls, one.number))
