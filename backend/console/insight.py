@@ -229,7 +229,7 @@ def usual_periods(today: date) -> list[tuple[str, str, str]]:
     month = today.replace(day=1)
     last_month = month - timedelta(days=1)
     found = (
-        (gettext("今天"), today, today),
+        (gettext("今日"), today, today),
         (gettext("昨天"), today - timedelta(days=1), today - timedelta(days=1)),
         (gettext("本周"), figures.step_of(today, "week"), today),
         (gettext("本月"), month, today),

@@ -2,6 +2,7 @@
 
 import re
 from datetime import datetime
+from itertools import zip_longest
 
 from sqlalchemy.orm import Session
 
@@ -38,7 +39,7 @@ def follow(
     """The answers nearest to the citizen's last remark, and in turn with them those nearest to the last few together."""
     asked = [remarks[-1], "，".join(remarks[-REMARKS:])[-QUERY_LIMIT:]] if remarks else []
     found = [assist(session, knowledge, one, now, limit, conversation_id).articles for one in dict.fromkeys(asked)]
-    in_turn = {article.id: article for some in zip(*found, strict=False) for article, _ in some}
+    in_turn = {one[0].id: one[0] for some in zip_longest(*found) for one in some if one}
     return list(in_turn.values())[:limit]
 
 

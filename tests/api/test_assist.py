@@ -73,3 +73,12 @@ def test_the_citizens_last_remarks_are_looked_up_together(parts: Parts) -> None:
     with parts.database.read() as session:
         found = follow(session, parts.knowledge, ["我家暖气不热", "应该找谁处理"], parts.clock(), 3, conversation.id)
     assert any("暖气" in article.question for article in found)
+
+
+def test_a_bare_telephone_number_leaves_what_was_found_for_the_words_before(parts: Parts) -> None:
+    with parts.database.write() as session:
+        conversation = service.open_conversation(session, "chat", "zh", parts.clock())[0]
+        service.record_reply(session, conversation, Reply("您好", "您好"), parts.clock())
+    with parts.database.read() as session:
+        found = follow(session, parts.knowledge, ["我家暖气不热", "13900004321"], parts.clock(), 3, conversation.id)
+    assert any("暖气" in article.question for article in found)

@@ -35,13 +35,18 @@ def line(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningLine]:
 @pytest.fixture
 def calm_line(line: RunningLine) -> RunningLine:
     """The same line with nobody waiting and no talk to finish: who is ready is offered nobody from other tests."""
+    calm(line)
+    return line
+
+
+def calm(line: RunningLine) -> None:
+    """End every talk, and let nobody wait."""
     record = Database(line.database_url)
     with record.write() as session:
         open_talks = update(Conversation).where(Conversation.state.in_(("waiting", "operator")))
         session.execute(open_talks.values(state="closed", closed_at=datetime.now(UTC)))
         session.execute(update(Conversation).where(Conversation.state == "closed").values(wrap_up="other"))
     record.close()
-    return line
 
 
 @pytest.fixture
@@ -109,10 +114,16 @@ class Visit:
         return self.person(*PHONE_SCREEN, touch=True)
 
     def log_in(
-        self, line: RunningLine, username: str, ready: bool = False, width: int = 1366, height: int = 768
+        self,
+        line: RunningLine,
+        username: str,
+        ready: bool = False,
+        width: int = 1366,
+        height: int = 768,
+        touch: bool = False,
     ) -> Page:
         """A page of one of the sample staff, logged in at the console, ready for citizens if asked for."""
-        page = self.person(width, height)
+        page = self.person(width, height, touch)
         page.goto(f"{line.base_url}/console")
         page.get_by_test_id("username").fill(username)
         page.get_by_test_id("password").fill(SECRETS["CONSOLE_PASSWORD"])

@@ -30,16 +30,19 @@ const bars = ({ heads, rows }) => {
   };
 };
 
+const dark = matchMedia("(prefers-color-scheme: dark)");
 for (const place of document.querySelectorAll("[data-chart]")) {
   const chart = echarts.init(place, null, { renderer: "canvas" });
-  const draw = place.dataset.chart === "lines" ? lines : bars;
-  chart.setOption({
+  const optionsOf = place.dataset.chart === "lines" ? lines : bars;
+  const draw = () => chart.setOption({
     color: [colour("--accent"), colour("--good"), colour("--ink-soft")],
     textStyle: { fontFamily: getComputedStyle(document.body).fontFamily },
     grid: { left: 8, right: 40, top: 36, bottom: 8, containLabel: true },
     tooltip: { trigger: "axis", renderMode: "richText" }, // the html one would need inline styles
     animation: false,
-    ...draw(read(document.getElementById(place.dataset.table))),
+    ...optionsOf(read(document.getElementById(place.dataset.table))),
   });
+  draw();
+  dark.addEventListener("change", draw); // evening comes while the page is open
   new ResizeObserver(() => chart.resize()).observe(place);
 }

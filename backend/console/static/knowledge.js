@@ -16,6 +16,15 @@ document.addEventListener("click", (event) => {
   }
 });
 
+// What was told of a field was about what stood there before.
+document.addEventListener("input", (event) => {
+  const { name } = event.target;
+  const told = name && find(`told-${name.startsWith("source_") ? "sources" : name}`);
+  if (!told) return;
+  told.hidden = true;
+  event.target.removeAttribute("aria-invalid");
+});
+
 // --- how it sounds --------------------------------------------------------------------------------------------------
 
 const play = find("play");
