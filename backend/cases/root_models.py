@@ -90,6 +90,7 @@ class RootEvent(Base):
     staff_id: Mapped[int | None] = mapped_column(ForeignKey("staff.id"))
     note: Mapped[str] = mapped_column(Text, default="")  # why, in the words of whoever did it
     details: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
+    waiting: Mapped[int] = mapped_column(default=0, server_default="0", index=True)  # cases whose turn is still to come
     acted_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
     root: Mapped[RootIssue] = relationship(back_populates="history")

@@ -20,7 +20,7 @@ from backend.cases.rules import FINAL_STATES, OPEN_STATES
 from backend.cases.service import Actor, act_on, get_case, is_mobile
 from backend.cases.words import MESSAGES, date_words
 from backend.city import city_name
-from backend.directory.models import Agency
+from backend.directory.models import Agency, Staff
 from backend.errors import Refused
 from backend.outbox import put
 
@@ -29,6 +29,8 @@ STEP_LENGTH: Final = 200
 STEPS: Final = 20
 AT_ONCE: Final = 200
 """Cases that one act may add."""
+BATCH: Final = 20
+"""Cases that one transaction sends or answers, so that nobody else waits long to write; the clock goes on with the rest."""
 
 
 @dataclass(frozen=True)
@@ -161,16 +163,21 @@ def send(session: Session, root_id: int, actor: Actor, now: datetime) -> RootIss
     root = open_one(session, root_id, actor, "send")
     if root.owner_code is None:
         raise Refused("root_without_owner", 409)
-    sent = []
-    for case in current(session, root):
-        if case.state == "filed":
-            act_on(session, case.number, "accept", actor, {}, now)
-        if case.state == "accepted":
-            act_on(session, case.number, "dispatch", actor, {"agency": root.owner_code}, now)
-            sent.append(case.number)
-    if not sent:
+    waiting = [case.number for case in current(session, root) if case.state in ("filed", "accepted")]
+    if not waiting:
         raise Refused("root_nothing_to_send", 409)
-    return do(session, root, "send", actor, now, "", {"agency": root.owner_code, "sent": sent})
+    do(session, root, "send", actor, now, "", {"agency": root.owner_code, "sent": [], "left": waiting})
+    return go_on(session, root, root.history[-1], actor, now)
+
+
+def send_one(session: Session, root: RootIssue, event: RootEvent, case: Case, actor: Actor, now: datetime) -> str:
+    """Dispatch a case, unless some agency has it by now; in which list of the event it is then."""
+    if case.state == "filed":
+        act_on(session, case.number, "accept", actor, {}, now)
+    if case.state != "accepted":
+        return ""
+    act_on(session, case.number, "dispatch", actor, {"agency": event.details["agency"]}, now)
+    return "sent"
 
 
 def plan(session: Session, root_id: int, steps: Sequence[Step], actor: Actor, now: datetime) -> RootIssue:
@@ -220,23 +227,59 @@ def reply(session: Session, root_id: int, actor: Actor, now: datetime, note: str
     root = open_one(session, root_id, actor, "reply")
     if not note:
         raise Refused("act_needs", missing="note")
-    replied: list[Case] = []
-    told: list[Case] = []
-    for case in current(session, root):
-        if case.state in FINAL_STATES:
-            continue
-        acts = answer_path(root, case, actor)
-        for act in acts:
-            act_on(session, case.number, act, actor, {"note": note} if act in ("reply", "answer") else {}, now)
-        (replied if acts else told).append(case)
-    if not replied:
+    still_open = [case for case in current(session, root) if case.state not in FINAL_STATES]
+    if not any(answer_path(root, case, actor) for case in still_open):
         raise Refused("root_nobody_to_reply", 409)
     root.replied_at = now
-    details = {"replied": [case.number for case in replied], "told": [case.number for case in told]}
-    done = do(session, root, "reply", actor, now, note, details)
-    for case in told:
-        tell(session, root, case, "root_replied", {"note": note}, now)
-    return done
+    details = {"replied": [], "told": [], "left": [case.number for case in still_open]}
+    do(session, root, "reply", actor, now, note, details)
+    return go_on(session, root, root.history[-1], actor, now)
+
+
+def reply_to_one(session: Session, root: RootIssue, event: RootEvent, case: Case, actor: Actor, now: datetime) -> str:
+    """Give a case the one reply, or tell its citizen of it; in which list of the event it is then."""
+    if case.state in FINAL_STATES:
+        return ""
+    acts = answer_path(root, case, actor)
+    for act in acts:
+        act_on(session, case.number, act, actor, {"note": event.note} if act in ("reply", "answer") else {}, now)
+    if not acts:
+        tell(session, root, case, "root_replied", {"note": event.note}, now)
+    return "replied" if acts else "told"
+
+
+ONE_BY_ONE: Final = {"send": send_one, "reply": reply_to_one}
+"""act -> what is done to each case, BATCH of them in a transaction."""
+
+
+def go_on(session: Session, root: RootIssue, event: RootEvent, actor: Actor, now: datetime) -> RootIssue:
+    """Do the event's act to the next BATCH of the cases that it still has to reach."""
+    details = {name: list(value) if isinstance(value, list) else value for name, value in event.details.items()}
+    left = details.pop("left")
+    for number in left[:BATCH]:
+        if where := ONE_BY_ONE[event.act](session, root, event, get_case(session, number), actor, now):
+            details[where].append(number)
+    if rest := left[BATCH:]:
+        details["left"] = rest
+    event.details, event.waiting = details, len(rest)
+    session.flush()
+    return root
+
+
+def unfinished(session: Session) -> list[int]:
+    """The acts that have not reached all of their cases yet, by the id of their row in the history."""
+    return list(session.scalars(select(RootEvent.id).where(RootEvent.waiting > 0).order_by(RootEvent.id)))
+
+
+def finish_some(session: Session, event_id: int, now: datetime) -> bool:
+    """Go on with such an act, as whoever began it; whether there is more to do."""
+    event = session.get_one(RootEvent, event_id)
+    root = session.get_one(RootIssue, event.root_id, with_for_update=True)
+    session.refresh(event)  # somebody may have gone on with it before the lock was ours
+    if event.waiting:
+        staff = session.get_one(Staff, event.staff_id) if event.staff_id else None
+        go_on(session, root, event, Actor(event.role, staff, root.owner_code, event.details.get("system", "")), now)
+    return event.waiting > 0
 
 
 def answer_path(root: RootIssue, case: Case, actor: Actor) -> tuple[str, ...]:
@@ -451,6 +494,8 @@ def open_one(session: Session, root_id: int, actor: Actor, act: str) -> RootIssu
     require("owner" if is_owner else actor.role, act)
     if root.state != "open":
         raise Refused("root_has_ended", 409)
+    if waiting := sum(event.waiting for event in root.history):
+        raise Refused("root_busy", 409, count=waiting)
     return root
 
 

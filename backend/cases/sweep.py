@@ -47,7 +47,23 @@ def sweep(database: Database, clock: Clock, secret_key: str, base_url: str) -> N
         ),
     ):
         for_each(database, wanted, verb)
+    finish_roots(database, now)
     close_roots(database, now)
+
+
+def finish_roots(database: Database, now: datetime) -> None:
+    """What was done to a root issue with many cases reaches the rest of them, a batch in each transaction."""
+    with database.read() as session:
+        begun = roots.unfinished(session)
+    for event_id in begun:
+        more = True
+        while more:
+            try:
+                with database.write() as session:
+                    more = roots.finish_some(session, event_id, now)
+            except Refused as refusal:  # somebody changed one of the cases at this moment: again in the next round
+                log.info("the clock left act %d of a root issue for later: %s", event_id, refusal.code)
+                break
 
 
 def close_roots(database: Database, now: datetime) -> None:

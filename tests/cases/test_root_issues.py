@@ -366,6 +366,32 @@ def test_what_was_joined_to_a_case_is_no_new_case_and_no_new_note_when_it_is_sen
     assert file_again() == (number, joined[1] + 1)
 
 
+def test_a_reply_to_many_reaches_all_batch_by_batch_and_nothing_comes_between(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(roots, "BATCH", 2)
+    numbers = line.several(7)
+    root = line.opened(numbers)
+    line.do(roots.assign, root, "C-WATER")
+    line.do(roots.send, root)
+    assert line.states(numbers).count("dispatched") == 2
+    assert line.refused(roots.reply, root, actor=OWNER, note="已修复") == "root_busy"
+    line.sweep()
+    assert line.states(numbers) == ["dispatched"] * 7
+    line.do(roots.reply, root, actor=OWNER, note="已修复")
+    assert line.states(numbers).count("replied") == 2
+    for verb, what in ((roots.close, ()), (roots.assign, ("C-URBAN",)), (roots.undo, (1,))):
+        assert line.refused(verb, root, *what, note="停水") == "root_busy"
+    line.act(numbers[-1], "withdraw", Actor("citizen"))
+    line.sweep()
+    assert line.states(numbers) == ["replied"] * 6 + ["withdrawn"]
+    assert [len([text for text in line.texts(number) if "已修复" in text]) for number in numbers] == [1] * 6 + [0]
+    reply = line.root(root).history[-1]
+    assert (reply.details, reply.waiting) == ({"replied": numbers[:-1], "told": []}, 0)
+    line.sweep()
+    assert line.root(root).state == "open"  # its citizens are asked first
+
+
 def test_dispatchers_are_offered_only_what_can_be_together(line: Line) -> None:
     first, second, third, new = line.several(4)
     there = line.file(place="望月社区")
