@@ -472,7 +472,7 @@ def list_updates() -> Answer:
         ]
 
 
-@resource("/v2/servicerequestupdates", method="POST")
+@resource("/v2/servicerequestupdates", "/v2/update", method="POST")
 def add_update() -> Answer:
     """Something more that a citizen says to a request, through the client that filed it. The same `update_id` is one."""
     shared, caller, theirs = parts(), key_holder(), argument("update_id")[:80]

@@ -507,7 +507,7 @@ def test_what_fixmystreet_sends_is_understood(web: httpx.Client, key: str, parts
 
     report = {"api_key": key, "service_request_id": number, "update_id": "77", "status": "OPEN", "last_name": "-"}
     report |= {"updated_datetime": "2026-11-23T05:00:00Z", "description": "还在施工", "first_name": "Ming"}
-    updated = [web.post(f"{V2}/servicerequestupdates.xml", data=report) for _ in range(2)]
+    updated = [web.post(f"{V2}/{one}.xml", data=report) for one in ("servicerequestupdates", "update")]  # new and old
     ids = {ET.fromstring(one.content).findtext("request_update/update_id") for one in updated}
     assert len(ids) == 1  # sent again, it is one update
     assert None not in ids
