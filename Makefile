@@ -8,7 +8,7 @@ WEB = .venv/web/bin/python
 export PYTHONUTF8 = 1
 MAKEFLAGS += --no-print-directory
 .NOTPARALLEL:
-.PHONY: help run test lint bench chaos call setup migrate train lock clean web bot browser check translations starter
+.PHONY: help run test lint bench chaos audit call setup migrate train lock clean web bot browser check translations starter
 
 help:       ## this list
 	@sed -n 's/^\([a-z]*\):.*## */  make \1\t/p' Makefile | expand -t 18
@@ -20,11 +20,15 @@ test: setup lint train  ## lint and all tests; ARGS=tests/cases for a part
 	@$(SETUP) chromium
 	$(WEB) -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
-lint: web  ## ruff, mypy and the directions of imports
+lint: web  ## ruff, mypy, the directions of imports and the licences of packages
 	$(WEB) -m ruff check
 	$(WEB) -m ruff format --check
 	$(WEB) -m mypy
 	.venv/web/bin/lint-imports
+	$(WEB) -m backend.setup.licences
+
+audit: web  ## ask the advisory database about the packages of both environments
+	@$(WEB) -m backend.setup.audit
 
 bench: setup train  ## all measurements, or ONLY=<name>; results in build/bench
 	@$(WEB) -m tests.bench $(ONLY)

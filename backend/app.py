@@ -38,6 +38,7 @@ from backend.limits import set_up_limits
 from backend.locale import COOKIE, current_locale
 from backend.parts import Parts, parts
 from backend.settings import ROOT, Settings, load_settings
+from backend.strict_json import StrictJson, refuse_unreadable
 from backend.webhooks import make_sender as make_webhook_sender
 from bot.catalogue import LOCALES
 from bot.client import Bot, RasaBot
@@ -85,6 +86,8 @@ def create_app(settings: Settings | None = None, bot: Bot | None = None, clock: 
         OPENAPI_JSON_PATH="openapi.json",
         API_SPEC_OPTIONS={"components": {"securitySchemes": {"key": {"type": "http", "scheme": "bearer"}}}},
     )
+    app.json = StrictJson(app)
+    app.before_request(refuse_unreadable)
     shared = make_parts(settings, bot, clock)
     app.extensions["parts"] = shared
     app.extensions["jobs"] = make_jobs(shared)

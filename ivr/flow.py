@@ -183,8 +183,9 @@ def manner_after(wish: str, language: str, slow: bool) -> tuple[str, bool]:
 
 
 def reprompt(kind: Literal["silence", "no_match"], times: int) -> str | None:
-    """The prompt for the `times`-th silence or no-match in a row (from 1), or None when it is time for a person."""
-    return f"{kind}_{times}" if times <= REPROMPTS else None
+    """The prompt for the `times`-th silence or no-match in a row, or None when it is time for a person. A webhook
+    that is repeated after the caller has gone on finds none counted any more."""
+    return f"{kind}_{max(times, 1)}" if times <= REPROMPTS else None
 
 
 def confidence_of(value: str | None) -> float:

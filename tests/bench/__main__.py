@@ -17,6 +17,7 @@ from tests.bench import (
     cases,
     consoles,
     documents,
+    fuzz,
     gaps,
     hot,
     insight,
@@ -45,6 +46,7 @@ BENCHES: dict[str, Callable[[], dict[str, Any]]] = {
     "insight": insight.run,
     "warning": warning.run,
     "hot": hot.run,
+    "fuzz": fuzz.run,
 }
 RESULTS = ROOT / "build" / "bench"
 
