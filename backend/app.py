@@ -182,7 +182,7 @@ def make_jobs(shared: Parts) -> Jobs:
     jobs.every_minute("freeze_assessment", lambda: assessment.freeze_when_due(shared.database, shared.clock))
     jobs.every_minute("count", lambda: rollups.keep_in_step(shared.database, shared.clock))
     groups = issues.Index(shared.embedder)
-    jobs.every_minute("group_cases", lambda: issues.group_cases(shared.database, groups, shared.clock))
+    jobs.every_minute("group_cases", lambda: issues.group_new(shared.database, groups, shared.clock))
     jobs.every_minute("mend_groups", lambda: issues.mend(shared.database, groups, shared.clock))
     jobs.every_minute("warn", lambda: warning.warn(shared.database, shared.clock))
     jobs.every_minute("count_words", lambda: words.count_words(shared.database, shared.clock))

@@ -42,6 +42,7 @@ class Case(Base):
     filing_key: Mapped[str | None] = mapped_column(String(80), unique=True)  # a filing repeated is one case
     what: Mapped[str] = mapped_column(Text)
     place: Mapped[str] = mapped_column(String(300), default="")
+    district: Mapped[str] = mapped_column(String(40), default="", server_default="")  # places.district_of
     spot: Mapped[str] = mapped_column(String(60), default="")  # places.spot: whose neighbours' cases it may be like
     since: Mapped[str] = mapped_column(String(200), default="")
     contact: Mapped[str | None] = mapped_column(Encrypted)  # E.164; None: anonymous, or nothing left

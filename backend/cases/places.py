@@ -142,6 +142,11 @@ class Gazetteer:
         return found
 
 
+def district_of(place: str, what: str) -> str:
+    """The district of a filing: of its place, else of its words. Empty: neither names one, nor a place in one."""
+    return gazetteer().find(place).district or gazetteer().find(what).district
+
+
 def spot(place: str, what: str) -> str:
     """The one name by which a filing's place is compared with its neighbours': the estate, village or road of the gazetteer,
     else the citizen's own words for it without district, street and house. Empty where only a district or nothing is known:

@@ -23,7 +23,7 @@ from backend.cases.deadlines import Deadlines
 from backend.cases.effects import EFFECTS, Change, nothing
 from backend.cases.models import Case, CaseCounter, CaseEvent, CoHandler, IdentityAccess, Repeat
 from backend.cases.numbers import NumberRefused, make_number, parse_number
-from backend.cases.places import spot
+from backend.cases.places import district_of, spot
 from backend.cases.routing import LINE_AGENCY, SURE_ENOUGH, Proposal, propose, route
 from backend.cases.rules import FINAL_STATES, OPEN_STATES, Refusal, Situation, decide
 from backend.cases.sameness import is_same_matter
@@ -114,6 +114,7 @@ def file_case(
         filing_key=filing.key,
         what=filing.what.strip(),
         place=filing.place.strip(),
+        district=district_of(filing.place, filing.what),
         spot=spot(filing.place, filing.what),
         since=filing.since.strip(),
         contact=filing.contact,

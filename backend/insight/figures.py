@@ -16,8 +16,8 @@ from backend.insight.models import CaseCell, CaseFact, Mark, TalkCell
 from backend.insight.rollups import DIMENSIONS, MEASURES
 
 Step = Literal["day", "week", "month"]
-BEGINNING: Final = date(2000, 1, 1)
-"""Before the first case of any line."""
+END: Final = date(9999, 1, 1)
+"""After the last deadline of any line."""
 UNKNOWN: Final = "-"
 """In a slice: the cases of which this is not known."""
 PAGE: Final = 50
@@ -189,13 +189,19 @@ def fitting_step(wanted: Slice) -> Step:
 
 
 def stock(session: Session, wanted: Slice, now: datetime) -> Stock:
-    """What lies there at the end of the last day of the slice, or now, when that day isn't over."""
-    if wanted.until <= today(now):
-        so_far = totals(session, replace(wanted, since=BEGINNING))
-        return Stock(so_far.filed - so_far.ended, so_far.lapsed - so_far.late)
+    """What lies there at the end of the last day of the slice, or now, when that day isn't over. What lies there now is
+    found by indexes; what has come and gone since the end of the slice is taken back from it."""
     facts = select(func.count()).select_from(CaseFact).where(*conditions(session, wanted, CaseFact))
-    lying = session.scalar(facts.where(CaseFact.ended_at.is_(None)))
-    return Stock(lying or 0, session.scalar(facts.where(*missed(now))) or 0)
+
+    def count(*which: ColumnElement[bool]) -> int:
+        return session.scalar(facts.where(*which)) or 0
+
+    lying = count(CaseFact.ended_at.is_(None))
+    if wanted.until > today(now):
+        return Stock(lying, count(*missed(now)))
+    since = totals(session, replace(wanted, since=wanted.until, until=END))
+    unsettled = count(CaseFact.settled_at.is_(None), CaseFact.paused.is_(False))
+    return Stock(lying - since.filed + since.ended, unsettled - since.lapsed + since.late)
 
 
 def missed(now: datetime) -> tuple[ColumnElement[bool], ...]:
@@ -234,8 +240,8 @@ def cases_behind(
 
 
 def behind(measure: str, end: datetime) -> tuple[Any, Sequence[ColumnElement[bool]]]:
-    """When a case is counted by this measure, and what else must be so; `open` and `overdue` at the moment `end`. `counted`
-    in rollups.py says the same of one case."""
+    """When a case is counted by this measure, and what else must be so; `open` and `overdue` at the moment `end`. `cells_of`
+    in rollups.py counts the same."""
     late = CaseFact.settled_at > CaseFact.due_at
     unsettled = and_(CaseFact.settled_at.is_(None), CaseFact.paused.is_(False))
     still_open = or_(CaseFact.ended_at.is_(None), CaseFact.ended_at >= end)

@@ -30,11 +30,13 @@ class CaseFact(Base):
         Index("ix_case_facts_category", "category", "filed_at"),
         Index("ix_case_facts_agency", "agency", "filed_at"),
         Index("ix_case_facts_agency_settled", "agency", "settled_at"),
-        Index(
-            "ix_case_facts_unsettled",
-            "due_at",
-            sqlite_where=text("settled_at IS NULL"),
-            postgresql_where=text("settled_at IS NULL"),
+        *(
+            Index(f"ix_case_facts_{name}", *columns, sqlite_where=text(which), postgresql_where=text(which))
+            for name, columns, which in (
+                ("unsettled", ("due_at", "paused"), "settled_at IS NULL"),
+                ("open", ("filed_at",), "ended_at IS NULL"),
+                ("late", ("settled_at",), "settled_at > due_at"),
+            )
         ),
     )
 
@@ -126,8 +128,8 @@ class WordCell(Base):
 
 
 class HotGroup(Base):
-    """Cases about the same thing at the same place (hot.py). Its id stays; one that has become part of another says of
-    which. A group of one case waits for a second."""
+    """Cases and conversations about the same thing at the same place (hot.py). Its id stays; one that has become part of
+    another says of which. A group of one waits for a second."""
 
     __tablename__ = "hot_groups"
     __table_args__ = (Index("ix_hot_groups_last", "merged_into_id", "last_at"),)
@@ -136,8 +138,8 @@ class HotGroup(Base):
     name: Mapped[str] = mapped_column(String(80))
     size: Mapped[int]
     model: Mapped[str] = mapped_column(String(80), default="")  # of the vectors' part of meaning; empty: none
-    total: Mapped[bytes] = mapped_column(LargeBinary)  # float16, the sum of its cases' vectors
-    words: Mapped[dict[str, int]] = mapped_column(JSON)  # in how many of its cases each term is
+    total: Mapped[bytes] = mapped_column(LargeBinary)  # float16, the sum of its members' vectors; empty: takes no more
+    words: Mapped[dict[str, int]] = mapped_column(JSON)  # in how many of its members each term is
     district: Mapped[str] = mapped_column(String(40))
     community: Mapped[str] = mapped_column(String(60))
     first_at: Mapped[datetime] = mapped_column(UtcDateTime)
@@ -164,6 +166,23 @@ class HotMember(Base):
     case_id: Mapped[int] = mapped_column(ForeignKey("cases.id"), primary_key=True, autoincrement=False)
     group_id: Mapped[int] = mapped_column(ForeignKey("hot_groups.id"), index=True)
     likeness: Mapped[float]  # to the group when it joined
+
+
+class HotTalk(Base):
+    """One conversation that became no case, in its group; in none where nothing was asked, or a case came of it after
+    all."""
+
+    __tablename__ = "hot_talks"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    conversation_id: Mapped[str] = mapped_column(ForeignKey("conversations.id"), unique=True)
+    group_id: Mapped[int | None] = mapped_column(ForeignKey("hot_groups.id"), index=True)
+    likeness: Mapped[float] = mapped_column(default=0.0)  # to the group when it joined
+    at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)  # when it began
+    district: Mapped[str] = mapped_column(String(40))  # that it spoke of; empty: none
+    community: Mapped[str] = mapped_column(String(60))
+    category: Mapped[str] = mapped_column(String(40))  # of the first level; empty: not known
+    channel: Mapped[str] = mapped_column(String(10))
 
 
 class RiskHit(Base):

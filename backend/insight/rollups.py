@@ -1,30 +1,49 @@
 """Counts of cases and conversations, kept in step with the record and made anew from it to the same figures.
 
-What one case adds to the counts is a pure function of what is known of it (`counted`). Each look at a case takes back
-what it added before and adds what it adds now, both in one transaction; so a case that is looked at twice changes
-nothing, and one that changes its category, agency or deadline moves from one cell to another. Which cases to look at,
-the history says.
+What is counted of a case is its row of facts (`facts_of`), and what facts add to the counts is one query (`cells_of`): the
+database counts, and never this process row by row. Each look at cases takes back what they added before and adds
+what they add now, both in one transaction; so a case that is looked at twice changes nothing, and one that changes its
+category, agency or deadline moves from one cell to another. Which cases to look at, the history says.
 
 `python -m backend.insight.rollups` counts everything anew.
 """
 
 import sys
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
-from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, Literal
 
-from sqlalchemy import and_, case, delete, func, insert, or_, select, union
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Date,
+    Integer,
+    Select,
+    String,
+    and_,
+    case,
+    cast,
+    delete,
+    except_,
+    extract,
+    false,
+    func,
+    insert,
+    literal,
+    literal_column,
+    or_,
+    select,
+    union,
+    union_all,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from backend.cases.models import Case, CaseEvent, Visit
-from backend.cases.places import gazetteer
 from backend.cases.rules import FINAL_STATES
-from backend.clock import Clock, local, utc_now
+from backend.clock import CHINA, Clock, local, utc_now
 from backend.conversations.models import Conversation, Turn
-from backend.database import Database
+from backend.database import Database, UtcDateTime
 from backend.directory.models import Agency
 from backend.insight.models import CaseCell, CaseFact, Mark, TalkCell
 from backend.settings import load_settings
@@ -40,20 +59,25 @@ CELL: Final = ("grain", "at", *DIMENSIONS)
 SETTLES_IN: Final = timedelta(minutes=10)
 """Rows get their ids before they are committed, so a later id may be seen before an earlier one. What is younger than
 this is looked at again each time: no transaction takes as long."""
-AT_ONCE: Final = 20_000
-"""Events, or in a rebuilding cases, that one transaction looks at."""
+AT_ONCE: Final = 5_000
+"""Events that one transaction looks at."""
+REBUILT_AT_ONCE: Final = 50_000
+"""Cases of which one transaction of a rebuilding makes the facts."""
 PROMPT: Final = timedelta(seconds=15)
 """GB/T 33358-2016: a caller has a person within 15 seconds."""
 ANSWERING: Final = ("reply", "answer")
+ANSWERED: Final = ("replied", "visited", "closed")
+"""States in which the last reply holds."""
 
-Fact = dict[str, Any]
-"""The columns of a CaseFact."""
-NOTHING_SAID: Final[Fact] = {
-    "said_at": None, "visit_id": None, "rated": "", "contacted": False, "solved": False, "satisfied": False, "grade": None,
-}  # fmt: skip
-"""What a fact says of return visits before the first one."""
-Key = tuple[Any, ...]
-"""The values of CELL."""
+WHOLE_CITY: Final = "全市"
+"""What an agency of the whole city has for its district."""
+ONE, NONE = literal_column("1", Integer), literal_column("0", Integer)
+
+Grain = Literal["d", "m"]
+GRAINS: Final[tuple[Grain, ...]] = ("d", "m")
+Conditions = Sequence[ColumnElement[bool]]
+Which = Callable[[Any], ColumnElement[bool]]
+"""A condition for a column."""
 
 
 def keep_in_step(database: Database, clock: Clock) -> None:
@@ -80,8 +104,9 @@ def count_cases(database: Database, now: datetime) -> bool:
 
 
 def rebuild(database: Database, clock: Clock, tell: Callable[[str], object] = str) -> None:
-    """Throw all counts away and make them anew from the cases and conversations; `tell` hears how far it is. Each batch is a
-    transaction of its own, so nobody waits for long; until the end pages say that the counts are not whole."""
+    """Throw all counts away and make them anew from the cases and conversations; `tell` hears how far it is. First the facts
+    are made, then the cells, month by month. Each step is a transaction of its own, so nobody waits for long; until the
+    end pages say that the counts are not whole."""
     with database.write() as session:
         mark = locked_mark(session, "cases")
         settled = select(func.max(CaseEvent.id)).where(CaseEvent.acted_at <= clock() - SETTLES_IN)
@@ -90,16 +115,19 @@ def rebuild(database: Database, clock: Clock, tell: Callable[[str], object] = st
         for table in (CaseFact, CaseCell, TalkCell):
             session.execute(delete(table))
         session.execute(delete(Mark).where(Mark.name == "talks"))
-    done = 0
-    while done < last:
+    for done in range(0, last, REBUILT_AT_ONCE):
+        until = min(done + REBUILT_AT_ONCE, last)
         with database.write() as session:
-            mark = locked_mark(session, "cases")
-            batch = select(Case.id).where(Case.id > done, Case.id <= last).order_by(Case.id).limit(AT_ONCE)
-            ids = list(session.scalars(batch))
-            look_at(session, ids)
-            done = ids[-1] if len(ids) == AT_ONCE else last
-            mark.note = f"{done * 100 // last}%"
-        tell(f"{done}/{last}")
+            make_facts(session, ids_between(done + 1, until))
+            locked_mark(session, "cases").note = f"{until * 50 // last}%"
+        tell(f"{until}/{last}")
+    with database.read() as session:
+        months = months_counted(session)
+    for number, (begin, end) in enumerate(months, 1):
+        with database.write() as session:
+            add_cells(session, moments_between(begin, end))
+            locked_mark(session, "cases").note = f"{50 + number * 50 // len(months)}%"
+        tell(f"{local(begin):%Y-%m}")
     with database.write() as session:
         mark = locked_mark(session, "cases")
         # The cases that were changed meanwhile are looked at again: the mark stands where it stood at the beginning.
@@ -116,8 +144,7 @@ def locked_mark(session: Session, name: str) -> Mark:
 def upsert(session: Session, table: Any, added: Sequence[str], key: Sequence[str]) -> Any:
     """An INSERT that adds the columns `added` to those of the row that is there already; without any it leaves that as it
     is."""
-    dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
-    row = dialect.insert(table)
+    row = (postgresql if is_postgresql(session) else sqlite).insert(table)
     if not added:
         return row.on_conflict_do_nothing(index_elements=list(key))
     sums = {name: table.c[name] + row.excluded[name] for name in added}
@@ -129,127 +156,137 @@ def upsert(session: Session, table: Any, added: Sequence[str], key: Sequence[str
 
 def look_at(session: Session, ids: Sequence[int]) -> None:
     """Count these cases as they are now in place of what was counted of them before."""
-    if not ids:
+    counted = select(*CaseFact.__table__.columns).where(CaseFact.case_id.in_(ids))
+    news = except_(facts_of(ids_among(ids)), counted).subquery()
+    changed = list(session.scalars(select(news.c.case_id)))
+    if not changed:
         return
-    before = facts_counted(session, ids)
-    now = facts_of(session, ids)
-    changed = [fact for case_id, fact in now.items() if before.get(case_id) != fact]
-    cells: Counter[tuple[Key, str]] = Counter()
-    for fact in changed:
-        cells.update(dict(counted(fact)))
-        if old := before.get(fact["case_id"]):
-            cells.subtract(dict(counted(old)))
-    gone = [fact["case_id"] for fact in changed if fact["case_id"] in before]
-    if gone:
-        session.execute(delete(CaseFact).where(CaseFact.case_id.in_(gone)))
-    if changed:
-        session.execute(insert(CaseFact), changed)
-    rows: dict[Key, dict[str, Any]] = {}
-    for (key, measure), number in cells.items():
-        if number:
-            row = rows.setdefault(key, dict(zip(CELL, key, strict=True)) | dict.fromkeys(MEASURES, 0))
-            row[measure] = number
-    if rows:
-        in_order = [rows[key] for key in sorted(rows)]  # so that two writers can't lock each other out
-        session.execute(upsert(session, CaseCell.__table__, MEASURES, CELL), in_order)
+    these = ids_among(changed)
+    add_cells(session, lambda _: these(CaseFact.case_id), taken_back=True)
+    session.execute(delete(CaseFact).where(these(CaseFact.case_id)))
+    make_facts(session, these)
+    add_cells(session, lambda _: these(CaseFact.case_id))
 
 
-def counted(fact: Fact) -> Iterator[tuple[tuple[Key, str], int]]:
-    """What one case adds to which measure of which cell. Pure.
+def make_facts(session: Session, which: Which) -> None:
+    """Put the facts of cases down that have none."""
+    session.execute(insert(CaseFact).from_select(list(CaseFact.__table__.columns.keys()), facts_of(which)))
+
+
+def facts_of(which: Which) -> Select[Any]:
+    """What is to be counted of cases, from the record, in the order of CaseFact's columns; `which`: a condition for the
+    column of their ids."""
+    replies = select(CaseEvent.case_id, func.max(CaseEvent.acted_at).label("at"))
+    replies = replies.where(which(CaseEvent.case_id), CaseEvent.act.in_(ANSWERING)).group_by(CaseEvent.case_id)
+    reply = replies.subquery()
+    visits = select(Visit.case_id, func.max(Visit.id).label("id")).where(which(Visit.case_id)).group_by(Visit.case_id)
+    last_visit = visits.subquery()
+    ended = Case.state.in_(FINAL_STATES)
+    columns = {
+        "case_id": Case.id,
+        "district": case(
+            (Case.district != "", Case.district), (Agency.district == WHOLE_CITY, ""), else_=Agency.district
+        ),
+        "category": Case.category_code,
+        "agency": Case.agency_code,
+        "channel": Case.channel,
+        "urgency": Case.urgency,
+        "filed_at": Case.filed_at,
+        "due_at": Case.due_at,
+        "paused": Case.state == "paused",
+        "settled_at": case(
+            (Case.state.in_(ANSWERED), func.coalesce(reply.c.at, Case.step_since)), (ended, Case.step_since)
+        ),
+        "ended_at": case((ended, Case.step_since)),
+        "outcome": case((ended, Case.state), else_=""),
+        "said_at": Visit.said_at,
+        "visit_id": Visit.id,
+        "rated": func.coalesce(Visit.agency_code, ""),
+        "contacted": func.coalesce(Visit.contacted, false()),
+        "solved": func.coalesce(Visit.solved, false()),
+        "satisfied": func.coalesce(Visit.satisfied, false()),
+        "grade": Visit.grade,
+        "send_backs": Case.send_backs,
+        "redos": Case.redos,
+    }
+    query: Any = select(*(columns[one.name].label(one.name) for one in CaseFact.__table__.columns))
+    query = query.select_from(Case).join(Agency, Agency.code == Case.agency_code)
+    query = query.outerjoin(reply, reply.c.case_id == Case.id)
+    query = query.outerjoin(last_visit, last_visit.c.case_id == Case.id)
+    query = query.outerjoin(Visit, and_(Visit.id == last_visit.c.id, which(Visit.case_id)))
+    found: Select[Any] = query.where(which(Case.id))
+    return found
+
+
+def add_cells(session: Session, which: Which, taken_back: bool = False) -> None:
+    """Add what facts count to the cells of their days and months, or take it back."""
+    names = [*CELL, *MEASURES]
+    for grain in GRAINS:
+        cells = cells_of(session, which, grain, taken_back)
+        session.execute(upsert(session, CaseCell.__table__, MEASURES, CELL).from_select(names, cells))
+
+
+def cells_of(session: Session, which: Which, grain: Grain, taken_back: bool) -> Select[Any]:
+    """What facts count, by cell. `which`: a condition for the column of the moment at which something is counted.
 
     A deadline that was not kept counts as `lapsed` when it passed and, once the case is settled, as `late`. So what
     is overdue at any moment is all that lapsed before it without all that was settled late before it; and a deadline
     in the future, which nobody has missed yet, is of no account until then.
     """
-    settled, due = fact["settled_at"], fact["due_at"]
-    late = settled is not None and settled > due
-    days: list[tuple[datetime | None, dict[str, int]]] = [
-        (fact["filed_at"], {"filed": 1, "send_backs": fact["send_backs"], "redos": fact["redos"]}),
-        (due if late or (settled is None and not fact["paused"]) else None, {"lapsed": 1}),
-        (fact["ended_at"], {"ended": 1, "closed": int(fact["outcome"] == "closed")}),
-        (fact["said_at"], {"visited": 1} | {name: int(fact[name]) for name in ("contacted", "solved", "satisfied")}),
+    fact = CaseFact
+    late = fact.settled_at > fact.due_at
+    minutes = microseconds(session, fact.filed_at, fact.settled_at) // 60_000_000
+    said = {name: one_if(getattr(fact, name)) for name in ("contacted", "solved", "satisfied")}
+    parts: list[tuple[Any, Conditions, dict[str, Any]]] = [
+        (fact.filed_at, (), {"filed": ONE, "send_backs": fact.send_backs, "redos": fact.redos}),
+        (fact.due_at, (or_(late, and_(fact.settled_at.is_(None), fact.paused.is_(False))),), {"lapsed": ONE}),
+        (fact.ended_at, (fact.ended_at.is_not(None),), {"ended": ONE, "closed": one_if(fact.outcome == "closed")}),
+        (fact.said_at, (fact.said_at.is_not(None),), {"visited": ONE} | said),
+        (
+            fact.settled_at,
+            (fact.settled_at.is_not(None),),
+            {"settled": ONE, "late": one_if(late), "minutes": minutes},
+        ),
     ]
-    if settled is not None:
-        minutes = int((settled - fact["filed_at"]) / timedelta(minutes=1))
-        days.append((settled, {"settled": 1, "late": int(late), "minutes": minutes}))
-    dimensions = tuple(fact[name] for name in DIMENSIONS)
-    for moment, measures in days:
-        if moment is None:
-            continue
-        day = local(moment).date()
-        for key in (("d", day, *dimensions), ("m", day.replace(day=1), *dimensions)):
-            for measure, number in measures.items():
-                if number:
-                    yield (key, measure), number
+    rows = []
+    for moment, must, measures in parts:
+        at = day_in_china(session, moment, grain).label("at")
+        dimensions = [getattr(fact, name) for name in DIMENSIONS]
+        counted = [measures.get(name, NONE).label(name) for name in MEASURES]
+        rows.append(select(at, *dimensions, *counted).where(*must, which(moment)))
+    each = union_all(*rows).subquery()
+    sums = [func.sum(each.c[name]) for name in MEASURES]
+    key = [each.c[name] for name in CELL[1:]]
+    return select(literal(grain, String(1)), *key, *(-one if taken_back else one for one in sums)).group_by(*key)
 
 
-def facts_counted(session: Session, ids: Sequence[int]) -> dict[int, Fact]:
-    """What was counted of these cases."""
-    table = CaseFact.__table__
-    rows = session.execute(select(*table.columns).where(in_range(table.c.case_id, ids)))
-    return {row["case_id"]: dict(row) for row in rows.mappings()}
+def ids_among(ids: Sequence[int]) -> Which:
+    """For a column: it is one of these."""
+    return lambda column: column.in_(ids)
 
 
-def facts_of(session: Session, ids: Sequence[int]) -> dict[int, Fact]:
-    """What is to be counted of these cases, from the record."""
-    columns = (
-        Case.id, Case.state, Case.what, Case.place, Case.category_code, Case.agency_code, Case.channel, Case.urgency,
-        Case.filed_at, Case.due_at, Case.step_since, Case.send_backs, Case.redos, Agency.district,
-    )  # fmt: skip
-    replies = (
-        select(CaseEvent.case_id, func.max(CaseEvent.acted_at))
-        .where(in_range(CaseEvent.case_id, ids), CaseEvent.act.in_(ANSWERING))
-        .group_by(CaseEvent.case_id)
-    )
-    replied = {case_id: acted_at for case_id, acted_at in session.execute(replies)}
-    said = (
-        Visit.case_id, Visit.said_at, Visit.id.label("visit_id"), func.coalesce(Visit.agency_code, "").label("rated"),
-        Visit.contacted, Visit.solved, Visit.satisfied, Visit.grade,
-    )  # fmt: skip
-    rows = session.execute(select(*said).where(in_range(Visit.case_id, ids)).order_by(Visit.id))
-    visits = {row["case_id"]: dict(row) for row in rows.mappings()}
-    cases = session.execute(
-        select(*columns).join(Agency, Agency.code == Case.agency_code).where(in_range(Case.id, ids))
-    )
-    found = {}
-    for one in cases:
-        ended = one.step_since if one.state in FINAL_STATES else None
-        answered = one.state in ("replied", "visited", "closed")
-        found[one.id] = visits.get(one.id, NOTHING_SAID) | {
-            "case_id": one.id,
-            "district": district(one.place, one.what, one.district),
-            "category": one.category_code,
-            "agency": one.agency_code,
-            "channel": one.channel,
-            "urgency": one.urgency,
-            "filed_at": one.filed_at,
-            "due_at": one.due_at,
-            "paused": one.state == "paused",
-            "settled_at": replied.get(one.id, one.step_since) if answered else ended,
-            "ended_at": ended,
-            "outcome": one.state if ended else "",
-            "send_backs": one.send_backs,
-            "redos": one.redos,
-        }
+def ids_between(first: int, last: int) -> Which:
+    """For a column: it is from `first` to `last`."""
+    return lambda column: column.between(first, last)
+
+
+def moments_between(begin: datetime, end: datetime) -> Which:
+    """For a column: it is from `begin` until before `end`."""
+    return lambda column: and_(column >= begin, column < end)
+
+
+def months_counted(session: Session) -> list[tuple[datetime, datetime]]:
+    """The months of China in which facts count anything, each from its beginning to its end."""
+    moments = (CaseFact.filed_at, CaseFact.due_at, CaseFact.ended_at, CaseFact.said_at, CaseFact.settled_at)
+    ends = [one(moment) for moment in moments for one in (func.min, func.max)]
+    known = [moment for moment in session.execute(select(*ends)).one() if moment is not None]
+    found: list[tuple[datetime, datetime]] = []
+    begin = local(min(known)).replace(day=1, hour=0, minute=0, second=0, microsecond=0) if known else None
+    while begin is not None and begin <= max(known):
+        end = (begin + timedelta(days=32)).replace(day=1)
+        found.append((begin, end))
+        begin = end
     return found
-
-
-def in_range(column: Any, ids: Sequence[int]) -> Any:
-    """A condition for ids in ascending order; a range where they have no gaps, which a database finds faster than a list."""
-    if ids[-1] - ids[0] == len(ids) - 1:
-        return column.between(ids[0], ids[-1])
-    return column.in_(ids)
-
-
-def district(place: str, what: str, of_agency: str) -> str:
-    """The district of a case: of its place, else of its words, else of its agency; empty for none. Chinese name."""
-    return district_named(place) or district_named(what) or ("" if of_agency == "全市" else of_agency)
-
-
-@lru_cache(maxsize=100_000)
-def district_named(text: str) -> str:
-    """The district that a text names or in which a place that it names lies."""
-    return gazetteer().find(text).district if text else ""
 
 
 # --- conversations --------------------------------------------------------------------------------------------------
@@ -264,77 +301,103 @@ def count_talks(database: Database, now: datetime) -> None:
     for begin in range(0, len(hours) + 1, 24):
         with database.write() as session:
             mark = locked_mark(session, "talks")
-            for hour in hours[begin : begin + 24]:
-                session.execute(delete(TalkCell).where(TalkCell.hour == hour))
-                if rows := list(talks_of(session, hour)):
-                    session.execute(insert(TalkCell), rows)
+            if some := hours[begin : begin + 24]:
+                session.execute(delete(TalkCell).where(TalkCell.hour.in_(some)))
+                names = list(TalkCell.__table__.columns.keys())
+                session.execute(insert(TalkCell).from_select(names, talks_of(session, some)))
             if begin + 24 > len(hours):
                 mark.at = now
 
 
 def hours_touched(session: Session, since: datetime | None) -> list[datetime]:
     """The hours in which conversations began to which something has happened since then (None: all)."""
-    begun = select(Conversation.started_at)
+    begun = select(hour_of(session, Conversation.started_at).label("hour"))
     if since is None:
-        found = session.scalars(begun)
-    else:
-        spoken = select(Turn.conversation_id).where(Turn.act.is_not(None), Turn.said_at >= since)
-        moved = or_(Conversation.waiting_since >= since, Conversation.taken_at >= since)
-        parts = (  # each of them found by an index
-            Conversation.started_at >= since,
-            Conversation.closed_at >= since,
-            and_(Conversation.state.in_(("bot", "waiting", "operator")), moved),
-            Conversation.id.in_(spoken),
-        )
-        found = session.scalars(union(*(begun.where(part) for part in parts)))
-    return sorted({moment.replace(minute=0, second=0, microsecond=0) for moment in found})
-
-
-def talks_of(session: Session, hour: datetime) -> Iterable[dict[str, Any]]:
-    """The counts of one hour's conversations, a row for each channel and language."""
-    within = Conversation.started_at >= hour, Conversation.started_at < hour + timedelta(hours=1)
-
-    def says(*acts: str) -> Any:
-        return func.max(case((Turn.act.in_(acts), 1), else_=0))
-
-    turns = (
-        select(
-            Turn.conversation_id,
-            func.count().label("turns"),
-            says("answer").label("answered"),
-            says("solved").label("solved"),
-            says("filed").label("filed"),
-            says("danger").label("danger"),
-        )
-        .where(Turn.conversation_id.in_(select(Conversation.id).where(*within)))
-        .group_by(Turn.conversation_id)
+        return sorted(session.scalars(begun.distinct()))
+    spoken = select(Turn.conversation_id).where(Turn.act.is_not(None), Turn.said_at >= since)
+    moved = or_(Conversation.waiting_since >= since, Conversation.taken_at >= since)
+    parts = (  # each of them found by an index
+        Conversation.started_at >= since,
+        Conversation.closed_at >= since,
+        and_(Conversation.state.in_(("bot", "waiting", "operator")), moved),
+        Conversation.id.in_(spoken),
     )
-    said = {row.conversation_id: row for row in session.execute(turns)}
-    cells: dict[tuple[str, str], Counter[str]] = {}
-    columns = (
-        Conversation.id, Conversation.channel, Conversation.language, Conversation.waiting_since, Conversation.taken_at,
-        Conversation.closed_at, Conversation.callback_at,
-    )  # fmt: skip
-    for one in session.execute(select(*columns).where(*within)):
-        cell = cells.setdefault((one.channel, one.language), Counter())
-        cell["began"] += 1
-        if one.id in said:
-            for name in ("turns", "answered", "solved", "filed", "danger"):
-                cell[name] += getattr(said[one.id], name)
-        cell["called_back"] += one.callback_at is not None
-        if one.waiting_since is None:
-            continue
-        cell["queued"] += 1
-        if one.taken_at is not None:
-            waited = max(timedelta(), one.taken_at - one.waiting_since)
-            cell["taken"] += 1
-            cell["prompt"] += waited <= PROMPT
-            cell["waited"] += int(waited.total_seconds())
-        else:
-            cell["left"] += one.closed_at is not None
-    names = [column.name for column in TalkCell.__table__.columns][3:]
-    for (channel, language), cell in sorted(cells.items()):
-        yield {"hour": hour, "channel": channel, "language": language} | {name: cell[name] for name in names}
+    hours = union(*(begun.where(part) for part in parts)).subquery()
+    return sorted(session.scalars(select(hours.c.hour)))
+
+
+def talks_of(session: Session, hours: Sequence[datetime]) -> Select[Any]:
+    """The counts of the conversations of some hours, in ascending order: a row for each hour, channel and language, in the
+    order of TalkCell's columns."""
+    hour = hour_of(session, Conversation.started_at)
+    within = (
+        Conversation.started_at >= hours[0],
+        Conversation.started_at < hours[-1] + timedelta(hours=1),
+        hour.in_(hours),
+    )
+
+    def says(act: str) -> Any:
+        return func.max(one_if(Turn.act == act))
+
+    acts = {"answered": says("answer"), "solved": says("solved"), "filed": says("filed"), "danger": says("danger")}
+    turns = select(Turn.conversation_id, func.count().label("turns"), *(one.label(name) for name, one in acts.items()))
+    turns = turns.where(Turn.conversation_id.in_(select(Conversation.id).where(*within)))
+    said = turns.group_by(Turn.conversation_id).subquery()
+    queued, taken = Conversation.waiting_since.is_not(None), Conversation.taken_at.is_not(None)
+    wait = microseconds(session, Conversation.waiting_since, Conversation.taken_at)
+    counted: dict[str, Any] = {name: func.coalesce(said.c[name], 0) for name in ("turns", *acts)} | {
+        "began": ONE,
+        "queued": one_if(queued),
+        "taken": one_if(and_(queued, taken)),
+        "prompt": one_if(and_(queued, taken, wait <= PROMPT // timedelta(microseconds=1))),
+        "waited": case((and_(queued, taken, wait > 0), wait // 1_000_000), else_=0),
+        "left": one_if(and_(queued, ~taken, Conversation.closed_at.is_not(None))),
+        "called_back": one_if(Conversation.callback_at.is_not(None)),
+    }
+    key = [hour.label("hour"), Conversation.channel, Conversation.language]
+    sums = [func.sum(counted[name]).label(name) for name in list(TalkCell.__table__.columns.keys())[len(key) :]]
+    query = select(*key, *sums).outerjoin(said, said.c.conversation_id == Conversation.id).where(*within)
+    return query.group_by(*key)
+
+
+# --- what the databases say differently -----------------------------------------------------------------------------
+
+
+def is_postgresql(session: Session) -> bool:
+    """Whether the record is on PostgreSQL; else it is on SQLite."""
+    return session.get_bind().dialect.name == "postgresql"
+
+
+def day_in_china(session: Session, moment: Any, grain: Grain) -> ColumnElement[Any]:
+    """The day that it is in China at a moment, or the first day of its month. China has had no summer time since 1991."""
+    if is_postgresql(session):
+        there = func.timezone(CHINA.key, moment)
+        return cast(there if grain == "d" else func.date_trunc("month", there), Date)
+    return func.date(moment, "+8 hours", *(() if grain == "d" else ("start of month",)), type_=Date)
+
+
+def hour_of(session: Session, moment: Any) -> ColumnElement[Any]:
+    """The beginning of the hour in which a moment is."""
+    if is_postgresql(session):
+        return func.date_trunc(literal_column("'hour'"), moment, type_=UtcDateTime)
+    return func.strftime("%Y-%m-%d %H:00:00.000000", moment, type_=UtcDateTime)
+
+
+def microseconds(session: Session, since: Any, until: Any) -> ColumnElement[int]:
+    """The time between two moments."""
+
+    def of(moment: Any) -> ColumnElement[int]:
+        whole = cast(func.strftime("%s", moment), BigInteger)
+        return whole * 1_000_000 + cast(func.substr(moment, 21), BigInteger)
+
+    if is_postgresql(session):
+        return cast(extract("epoch", until - since) * 1_000_000, BigInteger)
+    return of(until) - of(since)
+
+
+def one_if(condition: Any) -> ColumnElement[int]:
+    """1 where this is so, else 0."""
+    return case((condition, ONE), else_=NONE)
 
 
 def main() -> None:

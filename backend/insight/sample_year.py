@@ -171,8 +171,8 @@ class Invention:
         urgency = chance.choices(list(PERIODS), weights=(1, 8, 86, 5))[0]
         case: Row = {
             "id": case_id, "number": number, "state": "filed", "version": 1, "channel": channel, "locale": "zh",
-            "conversation_id": None, "filing_key": f"{KEY}{number}", "place": place, "since": "", "contact": None,
-            "contact_hash": None,
+            "conversation_id": None, "filing_key": f"{KEY}{number}", "place": place, "district": district, "since": "",
+            "contact": None, "contact_hash": None,
             "what": chance.choice(texts or [self.city.matters[category][0][1]]).format(place=place.split("号楼")[0]),
             "confidential": False, "kind": chance.choice(("request", "complaint", "complaint", "consult", "suggestion")),
             "urgency": urgency, "category_code": category, "agency_code": agency, "responsible_code": None,

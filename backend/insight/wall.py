@@ -130,14 +130,16 @@ def hot(session: Session, month: Slice) -> list[dict[str, Any]]:
 
 
 def hot_issues(session: Session, month: Slice) -> list[dict[str, Any]]:
-    """The issues that most cases of this month are about; none while they are fewer than SHOWN. What LEAST_IN_PUBLIC cases
-    or more say is nobody's own."""
+    """The issues that most cases and conversations of this month are about; none while they are fewer than SHOWN. What
+    LEAST_IN_PUBLIC citizens or more say is nobody's own."""
 
     def make() -> list[dict[str, Any]]:
         found = issues.top(session, month, SHOWN).issues
-        if len(found) < SHOWN or found[-1].cases < LEAST_IN_PUBLIC or not all(one.name for one in found):
+        if len(found) < SHOWN or not all(one.name and one.citizens >= LEAST_IN_PUBLIC for one in found):
             return []
-        return [{"name": one.name, "count": one.cases, "share": one.share, "before": one.before} for one in found]
+        return [
+            {"name": one.name, "count": one.members.count, "share": one.share, "before": one.before} for one in found
+        ]
 
     return kept(session, "hot", month, make)
 

@@ -386,9 +386,9 @@ def alerts(session: Session, state: str, limit: int = 100) -> list[Alert]:
     return list(session.scalars(query.order_by(Alert.raised_at.desc(), Alert.id.desc()).limit(limit)))
 
 
-def find(session: Session, alert_id: int) -> Alert:
-    """An alert. Raises Refused (404)."""
-    alert = session.get(Alert, alert_id)
+def find(session: Session, alert_id: int, kept: bool = False) -> Alert:
+    """An alert; `kept` from others until this transaction ends. Raises Refused (404)."""
+    alert = session.get(Alert, alert_id, with_for_update=kept)
     if alert is None:
         raise Refused("not_found", 404)
     return alert
@@ -406,7 +406,7 @@ def cases_of(session: Session, alert: Alert, limit: int = 50) -> list[tuple[Case
         query = query.join(RiskHit, RiskHit.case_id == CaseFact.case_id).where(RiskHit.risk == alert.risk)
     if alert.group_id is not None and not alert.days:
         query = query.join(HotMember, HotMember.case_id == CaseFact.case_id)
-        query = query.where(HotMember.group_id == current(session, alert.group_id))
+        query = query.where(HotMember.group_id == alert.group_id)
     elif alert.category:
         query = query.where(CaseFact.category == alert.category)
     if alert.district and not (alert.group_id is not None and not alert.days):
@@ -416,12 +416,6 @@ def cases_of(session: Session, alert: Alert, limit: int = 50) -> list[tuple[Case
         query.where(*within).order_by(CaseFact.filed_at.desc(), CaseFact.case_id.desc()).limit(limit)
     )
     return [(fact, case, "" if case.confidential else mask(case.what)) for fact, case in rows]
-
-
-def current(session: Session, group_id: int) -> int:
-    """A group, or the one that it has become part of."""
-    group = session.get(HotGroup, group_id)
-    return group_id if group is None or group.merged_into_id is None else group.merged_into_id
 
 
 def subject(alert: Alert, called: Names, everywhere: str, everything: str, group: str = "") -> str:
@@ -471,9 +465,7 @@ def close(session: Session, alert_id: int, reason: str, words: str, staff_id: in
 
 def still_open(session: Session, alert_id: int) -> Alert:
     """An alert that is not closed, kept from others until this transaction ends. Raises Refused."""
-    alert = session.scalar(select(Alert).where(Alert.id == alert_id).with_for_update())
-    if alert is None:
-        raise Refused("not_found", 404)
+    alert = find(session, alert_id, kept=True)
     if alert.state == "closed":
         raise Refused("alert_closed", 409)
     return alert

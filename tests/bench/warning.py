@@ -20,6 +20,7 @@ import numpy as np
 from backend.clock import CHINA
 from backend.insight import warning_rules as rules
 from backend.insight.warning_rules import Baseline, Episode, Kind, Look, Signal
+from tests.bench import warning_groups
 from tests.bench.simulated_years import CATEGORIES, DISTRICTS, FIRST, SECOND, Event, Years, simulate
 
 DEVELOPMENT: Final = (1, 2, 3)
@@ -68,13 +69,14 @@ class View:
 def views(years: Years, with_baseline: bool) -> Iterator[View]:
     """Each hour of 2025."""
     hourly = years.counts
-    daily = rules.with_sums(hourly.reshape(-1, 24, CATEGORIES, DISTRICTS).sum(axis=1))
+    shape = -1, 24, *hourly.shape[1:]
+    daily = rules.with_sums(hourly.reshape(shape).sum(axis=1))
     summed = rules.with_sums(hourly[(SECOND - FIRST).days * 24 - 24 :])
     for day in range((SECOND - FIRST).days, len(daily)):
         first = max(0, day - rules.HISTORY)
         past, baseline = daily[first:day], None
         if with_baseline:
-            weeks = hourly[(day - rules.LEVEL_DAYS) * 24 : day * 24].reshape(-1, 24, CATEGORIES, DISTRICTS)
+            weeks = hourly[(day - rules.LEVEL_DAYS) * 24 : day * 24].reshape(shape)
             by_hour = weeks.sum(axis=(0, 3))
             by_hour = np.concatenate([by_hour.sum(axis=1, keepdims=True), by_hour], axis=1).astype(float)
             baseline = rules.make_baseline(past, FIRST + timedelta(days=first), by_hour)
@@ -87,17 +89,21 @@ def views(years: Years, with_baseline: bool) -> Iterator[View]:
 # --- methods ----------------------------------------------------------------------------------------------------------
 
 
-def ours(view: View) -> Iterator[Signal]:
+def ours(limits: Mapping[Kind, float], least: Mapping[int, int] | None = None) -> Method:
     """What the line does."""
-    assert view.baseline is not None
-    for look in rules.bursts(view.baseline, view.recent, view.at, view.hour):
-        yield from rules.unusual(look, LIMITS["burst"])
-    if view.hour == 0:
-        for look in rules.rises(view.baseline, view.at):
-            yield from rules.unusual(look, LIMITS["rise"])
+
+    def method(view: View) -> Iterator[Signal]:
+        assert view.baseline is not None
+        for look in rules.bursts(view.baseline, view.recent, view.at, view.hour):
+            yield from rules.unusual(look, limits["burst"], least)
+        if view.hour == 0:
+            for look in rules.rises(view.baseline, view.at):
+                yield from rules.unusual(look, limits["rise"], least)
+
+    return method
 
 
-def plain(name: str, factors: Mapping[Kind, float]) -> Method:
+def plain(name: str, factors: Mapping[Kind, float], least: Mapping[Kind, int] = rules.LEAST) -> Method:
     """A plain threshold (so many times the mean of four weeks, or one; of weeks, of eight) or the mean and so many standard
     deviations; of the last 24 hours, and every night of the last seven days."""
 
@@ -111,22 +117,22 @@ def plain(name: str, factors: Mapping[Kind, float]) -> Method:
     def method(view: View) -> Iterator[Signal]:
         yield from above("burst", view, view.recent.sum(axis=0), view.days[-28:], 24)
         if view.hour == 0:
-            weeks = view.days[-63:].reshape(9, 7, CATEGORIES + 1, DISTRICTS + 1).sum(axis=1)
+            weeks = view.days[-63:].reshape(9, 7, *view.days.shape[1:]).sum(axis=1)
             yield from above("rise", view, weeks[-1], weeks[:-1], 168)
 
     def above(kind: Kind, view: View, counts: rules.Floats, past: rules.Floats, hours: int) -> Iterator[Signal]:
         limit = high(past, factors[kind])
         look = Look(kind, hours, view.at, counts, past.mean(axis=0), np.zeros_like(counts))
-        for row, column in np.argwhere((counts >= rules.LEAST[kind]) & (counts > limit)):
+        for row, column in np.argwhere((counts >= least[kind]) & (counts > limit)):
             yield Signal(look, int(row), int(column), float(limit[row, column] / counts[row, column]))
 
     return method
 
 
-def raised(years: Years, method: Method, with_baseline: bool) -> list[Alarm]:
+def raised(years: Years, method: Method, with_baseline: bool, limits: Mapping[Kind, float] = LIMITS) -> list[Alarm]:
     """The alarms of a year, each once for one thing; what shares cases with an alarm is the same thing for the baselines,
     which can't tell how much of it that explains."""
-    limits = LIMITS if with_baseline else NO_LIMITS
+    limits = limits if with_baseline else NO_LIMITS
     episodes: list[Episode] = []
     found = []
     start = datetime.combine(FIRST, time(), CHINA)
@@ -194,7 +200,7 @@ def run() -> dict[str, Any]:
     seeds = DEVELOPMENT if os.environ.get("WARNING_SEEDS") == "development" else REPORT
     found: dict[str, Any] = {"seeds": seeds, "stated_false_per_week": rules.BUDGETS, "sizes": {}}
     for size in SIZES:
-        methods = {"ours": ours} | {
+        methods = {"ours": ours(LIMITS)} | {
             f"{name}, {how}": plain(name, factors[name])
             for how, factors in (("as usual", USUAL), ("as many false alarms", MATCHED[size]))
             for name in factors
@@ -208,7 +214,68 @@ def run() -> dict[str, Any]:
         print()
         found["sizes"][size] = {name: together(some) for name, some in parts.items()}
         show(size, found["sizes"][size])
+        for what, table in others(size, seeds).items():
+            found["sizes"][size][what] = table
+            show_other(f"{what}, {size:,} cases a year", table)
     return found
+
+
+def others(size: int, seeds: Sequence[int]) -> dict[str, dict[str, dict[str, Any]]]:
+    """The same of hot issues, words of risks and new topics."""
+    return {
+        "hot issues": warning_groups.measure_groups(size, DEVELOPMENT[0], seeds),
+        "words of risks": measure_risks(size, seeds),
+        "new topics": warning_groups.measure_topics(size, DEVELOPMENT[0], seeds),
+    }
+
+
+def measure_risks(size: int, seeds: Sequence[int]) -> dict[str, dict[str, Any]]:
+    """All methods on the words of risks, of which fewer cases are enough for an alert."""
+    series = (len(warning_groups.SHARES) + 1) * (warning_groups.RISK_DISTRICTS + 1)
+    limits: dict[Kind, float] = {kind: rules.threshold(kind, series) for kind in rules.BUDGETS}
+    least = {place + 1: warning_groups.RISK_LEAST for place in range(len(warning_groups.SHARES))}
+    enough: dict[Kind, int] = {"burst": warning_groups.RISK_LEAST, "rise": rules.LEAST["rise"]}
+
+    def alarms(years: Years, name: str, factor: float) -> list[Alarm]:
+        if name == "ours":
+            return raised(years, ours(limits, least), True, limits)
+        return raised(years, plain(name, {"burst": factor, "rise": factor}, enough), False)
+
+    develop = warning_groups.risk_years(DEVELOPMENT[0], size)
+    allowed = sum(figures(develop, alarms(develop, "ours", 0))["false"].values())
+    methods = {"ours": ("ours", 0.0)} | {
+        f"{name}, as usual": (name, factor) for name, factor in warning_groups.USUAL.items()
+    }
+    for name, grid in warning_groups.GRID.items():
+        fits = (
+            float(one)
+            for one in grid[::4]
+            if sum(figures(develop, alarms(develop, name, float(one)))["false"].values()) <= allowed
+        )
+        methods[f"{name}, as many false alarms"] = name, next(fits, float(grid[-1]))
+    found = {}
+    for name, how in methods.items():
+        years = [warning_groups.risk_years(seed, size) for seed in seeds]
+        row = together([figures(one, alarms(one, *how)) for one in years])
+        found[name] = {
+            "false_per_week": sum(row["false_per_week"].values()),
+            "recall": row["recall"]["burst"],
+            "recall_small": row["recall"]["burst small"],
+            "median_delay_hours": row["median_delay_hours"]["burst"],
+            "events": row["events"]["burst"],
+        }
+    return found
+
+
+def show_other(title: str, methods: Mapping[str, dict[str, Any]]) -> None:
+    """One of the other tables."""
+    print(f"{title:<44}{'false/week':>12}{'recall':>8}{'small':>8}{'delay h':>10}")
+    for name, row in methods.items():
+        delay = row["median_delay_hours"]
+        print(
+            f"{name:<44}{row['false_per_week']:>12.2f}{row['recall']:>8.2f}{row['recall_small']:>8.2f}"
+            f"{'-' if delay is None else f'{delay:.0f}':>10}"
+        )
 
 
 def show(size: int, methods: Mapping[str, dict[str, Any]]) -> None:

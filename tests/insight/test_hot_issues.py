@@ -8,20 +8,26 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import delete, func, select
+from sqlalchemy import Select, delete, func, select
 from sqlalchemy.orm import Session
 
+from backend.cases import service as service_of_cases
 from backend.cases.models import Case
+from backend.cases.places import district_of
+from backend.conversations import service
+from backend.conversations.models import Conversation
 from backend.database import Database
 from backend.insight import issues
 from backend.insight.figures import Slice, midnight, today
 from backend.insight.hot import Floats, name_of
-from backend.insight.issues import Index, group_cases, mend, top
-from backend.insight.models import CaseFact, HotGroup, HotMember, HotMiddle
+from backend.insight.issues import Index, group_new, mend, top
+from backend.insight.models import Alert, CaseFact, HotGroup, HotMember, HotMiddle, HotTalk
 from backend.insight.rollups import keep_in_step
 from backend.insight.sample_year import fill
 from backend.knowledge.embedding import EmbeddingFailed
+from backend.knowledge.service import Knowledge
 from backend.parts import Parts
+from bot.client import Reply
 from tests.conftest import StandingClock
 from tests.console.test_gap_pages import log_in
 
@@ -30,6 +36,7 @@ LIFT = (
     "阳光花园电梯停运三天，老人没法上楼",
     "电梯停运没人修，阳光花园的老人上楼困难，我叫王大明",
 )
+CALLER = "+8613911112222"
 LIFT_ELSEWHERE = "文昌花园电梯停运三天，老人没法上楼"
 NOISES = (
     "阳光花园旁边工地半夜施工噪声很大睡不着",
@@ -44,7 +51,7 @@ def tell(database: Database, clock: StandingClock, texts: Sequence[str]) -> list
     with database.write() as session:
         cases = list(session.scalars(select(Case).order_by(Case.id.desc()).limit(len(texts))))[::-1]
         for case, text in zip(cases, texts, strict=True):
-            case.what, case.place = text, ""
+            case.what, case.place, case.district = text, "", district_of("", text)
         return [case.id for case in cases]
 
 
@@ -72,7 +79,7 @@ def test_the_same_thing_at_the_same_place_is_one_issue_and_elsewhere_another(
     ids = tell(record, clock, [*LIFT, LIFT_ELSEWHERE, NOISE])
     keep_in_step(record, clock)
     clock.advance(minutes=11)
-    group_cases(record, Index(), clock)
+    group_new(record, Index(), clock)
     first, second, third, elsewhere, noise = groups(record, ids)
     assert first == second == third
     assert len({first, elsewhere, noise}) == 3
@@ -83,10 +90,94 @@ def test_the_same_thing_at_the_same_place_is_one_issue_and_elsewhere_another(
         now = today(clock())
         wanted = Slice(now - timedelta(days=60), now + timedelta(days=1))
         found = top(session, wanted)
-        assert found.cases == session.scalar(select(func.count()).select_from(CaseFact))
-        assert sum(one.cases for one in found.issues) + found.others == found.cases
-    group_cases(record, Index(), clock)
+        assert found.whole.count == session.scalar(select(func.count()).select_from(CaseFact))
+        assert sum((one.members for one in found.issues), found.others) == found.whole
+    group_new(record, Index(), clock)
     assert groups(record, ids) == [first, second, third, elsewhere, noise]
+
+
+def talk(database: Database, clock: StandingClock, *said: tuple[str, str], caller: str | None = None) -> str:
+    """A conversation of these remarks, each with what the bot did, that has ended; its id."""
+    with database.write() as session:
+        conversation, _ = service.open_conversation(session, "phone" if caller else "chat", "zh", clock())
+        conversation.caller = caller
+        for text, act in said:
+            service.record(session, conversation, "citizen", text, clock())
+            service.record_reply(session, conversation, Reply("好的", "好的", act=act), clock())
+        service.close(session, conversation, clock())
+        return conversation.id
+
+
+def test_conversations_that_became_no_case_are_in_the_groups_too_and_counted_apart(
+    record: Database, clock: StandingClock
+) -> None:
+    ids = tell(record, clock, LIFT)
+    keep_in_step(record, clock)
+    same = [
+        talk(
+            record,
+            clock,
+            ("阳光花园电梯停运三天，老人没法上楼", "unknown"),
+            ("没有", "unsolved"),
+            caller=CALLER,
+        ),
+        talk(record, clock, ("阳光花园的电梯停运三天了，老人上不了楼", "answer"), caller=CALLER),
+    ]
+    alone = talk(record, clock, ("公积金怎么提取", "answer"))
+    silent = talk(record, clock, ("转人工", "handoff"), ("你好", "say"))
+    clock.advance(minutes=11)
+    group_new(record, Index(), clock)
+    group_new(record, Index(), clock)
+    group = groups(record, ids)[0]
+    with record.read() as session:
+        in_group = {one.conversation_id: one.group_id for one in session.scalars(select(HotTalk))}
+        assert [in_group[one] for one in same] == [group, group]
+        assert in_group[alone] not in (None, group)
+        assert in_group[silent] is None
+        now = today(clock())
+        found = top(session, Slice(now - timedelta(days=60), now + timedelta(days=1)), 50)
+        (shown,) = [one for one in found.issues if one.id == group]
+        assert (shown.members.cases, shown.members.talks) == (3, 2)
+        assert shown.citizens == len({case.contact or case.id for case in session.scalars(of_ids(ids))}) + 1
+        assert found.whole.talks == 3
+        everywhere = Slice(now, now + timedelta(days=1), agency="C-UTIL")
+        assert top(session, everywhere).whole.talks == 0  # no agency has them
+    # A case comes of one of them after all: it is counted once.
+    with record.write() as session:
+        filing = service_of_cases.Filing(what=LIFT[1], place="", key="later", conversation_id=same[0])
+        actor = service_of_cases.Actor("operator")
+        service_of_cases.file_case(session, Knowledge(), filing, actor, clock(), "shandong")
+    keep_in_step(record, clock)
+    clock.advance(minutes=11)
+    group_new(record, Index(), clock)
+    with record.read() as session:
+        detail = issues.detail(session, group)
+        assert detail is not None
+        assert (detail.members.cases, detail.members.talks) == (4, 1)
+        assert [what for _, what in detail.said] == ["阳光花园的电梯停运三天了，老人上不了楼"]
+
+
+def of_ids(ids: Sequence[int]) -> Select[Case]:
+    """These cases."""
+    return select(Case).where(Case.id.in_(ids))
+
+
+def test_two_workers_group_what_came_in_between(record: Database, clock: StandingClock) -> None:
+    """One reads what the other has grouped, cases and conversations, before it goes on."""
+    one, other = Index(), Index()
+    keep_in_step(record, clock)
+    clock.advance(minutes=11)
+    group_new(record, one, clock)
+    group_new(record, other, clock)
+    first = talk(record, clock, ("阳光花园电梯停运三天，老人没法上楼", "unknown"))
+    clock.advance(minutes=11)
+    group_new(record, one, clock)
+    second = talk(record, clock, ("阳光花园的电梯停运三天了，老人上不了楼", "unknown"))
+    clock.advance(minutes=11)
+    group_new(record, other, clock)
+    with record.read() as session:
+        in_group = {row.conversation_id: row.group_id for row in session.scalars(select(HotTalk))}
+    assert in_group[first] == in_group[second] is not None
 
 
 class LateModel:
@@ -116,11 +207,11 @@ def test_cases_wait_for_the_model_of_meaning_and_are_grouped_by_it_once_it_is_th
     clock.advance(minutes=11)
     model = LateModel()
     index = Index(model)
-    group_cases(record, index, clock)
+    group_new(record, index, clock)
     with record.read() as session:
         assert session.scalar(select(func.count()).select_from(HotMember)) == 0
     model.fails = False
-    group_cases(record, index, clock)
+    group_new(record, index, clock)
     first, second, third, elsewhere, noise = groups(record, ids)
     assert first == second == third
     assert len({first, elsewhere, noise}) == 3
@@ -135,7 +226,7 @@ def test_groups_that_have_grown_together_are_one_in_the_morning(record: Database
     ids = tell(record, clock, [*LIFT, *LIFT])
     keep_in_step(record, clock)
     clock.advance(minutes=11)
-    group_cases(record, Index(), clock)
+    group_new(record, Index(), clock)
     kept = groups(record, ids)[0]
     with record.write() as session:  # as if half of them had come in two groups
         whole = session.get_one(HotGroup, kept)
@@ -157,11 +248,38 @@ def test_groups_that_have_grown_together_are_one_in_the_morning(record: Database
         assert found.group.id == kept
 
 
+def test_groups_that_take_no_more_keep_no_vectors_and_what_was_warned_of_goes_with_its_group(
+    record: Database, clock: StandingClock
+) -> None:
+    ids = tell(record, clock, [*LIFT, NOISE])
+    keep_in_step(record, clock)
+    clock.advance(minutes=11)
+    group_new(record, Index(), clock)
+    lift, _, _, noise = groups(record, ids)
+    clock.advance(days=31)
+    mend(record, Index(), clock)
+    with record.write() as session:
+        assert [bool(session.get_one(HotGroup, one).total) for one in (lift, noise)] == [True, False]
+        alert = Alert(
+            kind="topic", group_id=lift, since=clock(), raised_at=clock(), last_at=clock(), hours=24, count=5,
+            expected=0.1, p=1e-6, days=[],
+        )  # fmt: skip
+        session.add(alert)
+        other = HotGroup(name="", size=3, words={}, district="", community="")
+        other.total, other.first_at, other.last_at = session.get_one(HotGroup, lift).total, clock(), clock()
+        session.add(other)
+        session.flush()
+        issues.join(session, other, session.get_one(HotGroup, lift))
+        assert session.get_one(HotGroup, lift).total == b""
+        session.expire(alert)
+        assert alert.group_id == other.id
+
+
 def test_two_matters_in_one_group_are_two_issues_in_the_morning(record: Database, clock: StandingClock) -> None:
     ids = tell(record, clock, [*LIFT, *NOISES])
     keep_in_step(record, clock)
     clock.advance(minutes=11)
-    group_cases(record, Index(), clock)
+    group_new(record, Index(), clock)
     with record.write() as session:  # as if what is apart had come into one group
         kept, *others = [session.get_one(HotGroup, one) for one in dict.fromkeys(groups_of(session, ids))]
         for other in others:
@@ -192,7 +310,7 @@ def test_the_largest_issues_and_all_others_add_up_to_the_cases_of_any_period(
     first, last = sorted((one_end, other_end))
     with record.engine.connect() as connection, connection.begin() as whole:
         session = Session(connection)
-        for table in (HotMember, HotGroup):
+        for table in (HotMember, HotTalk, HotGroup):
             session.execute(delete(table))
         day = today(session.scalars(select(func.min(CaseFact.filed_at))).one())
         names = sorted({group for group, _ in grouped})
@@ -205,16 +323,25 @@ def test_the_largest_issues_and_all_others_add_up_to_the_cases_of_any_period(
         members = {cases[at]: number for number, at in grouped}
         for case_id, number in members.items():
             session.add(HotMember(case_id=case_id, group_id=number + 1, likeness=1.0))
+        talks = [(midnight(day + timedelta(days=at)), number) for number, at in grouped]
+        for place, (at, number) in enumerate(talks):
+            talk = Conversation(id=f"talk-{place}", channel="chat", locale="zh", state="closed", started_at=at)
+            row = HotTalk(conversation_id=talk.id, group_id=number + 1, at=at, channel="chat")
+            row.district = row.community = row.category = ""
+            session.add(talk)
+            session.flush()
+            session.add(row)
         session.flush()
         wanted = Slice(day + timedelta(days=first), day + timedelta(days=last + 1))
         within = CaseFact.filed_at >= midnight(wanted.since), CaseFact.filed_at < midnight(wanted.until)
         filed = set(session.scalars(select(CaseFact.case_id).where(*within)))
         found = top(session, wanted, limit)
-        assert found.cases == len(filed & members.keys())
-        assert sum(one.cases for one in found.issues) + found.others == found.cases
+        assert found.whole.cases == len(filed & members.keys())
+        assert found.whole.talks == sum(wanted.since <= today(at) < wanted.until for at, _ in talks)
+        assert sum((one.members for one in found.issues), found.others) == found.whole
         for one in found.issues:
-            assert one.cases == sum(members[case] == one.id - 1 for case in filed & members.keys())
-            assert one.share == one.cases / found.cases
+            assert one.members.cases == sum(members[case] == one.id - 1 for case in filed & members.keys())
+            assert one.share == one.members.count / found.whole.count
         assert len(found.issues) <= limit
         whole.rollback()
 
@@ -231,7 +358,7 @@ def test_the_pages_show_an_issue_without_what_is_personal(
     ids = tell(parts.database, clock, LIFT)
     keep_in_step(parts.database, clock)
     clock.advance(minutes=11)
-    group_cases(parts.database, Index(), clock)
+    group_new(parts.database, Index(), clock)
     analyst = log_in(web, "analyst1")
     assert 'data-testid="issue"' in analyst.get("/console/insight/issues").text
     page = analyst.get(f"/console/insight/issues/{groups(parts.database, ids)[0]}").text

@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import func, select
 
 from backend.cases.models import Case
+from backend.cases.places import district_of
 from backend.database import Database
 from backend.directory.models import Staff
 from backend.errors import Refused
@@ -36,6 +37,7 @@ def happen(
         cases = list(session.scalars(select(Case).order_by(Case.id.desc()).limit(number)))
         for place, case in enumerate(cases):
             case.what, case.place, case.category_code = what, "", category
+            case.district = district_of("", what)
             case.filed_at = clock() - timedelta(minutes=5 + place * 80 / number)
 
 
