@@ -1,6 +1,7 @@
 """The composition root: builds the Flask application, and is the only place that knows all parts."""
 
 import logging
+import threading
 from functools import partial
 
 from flask import Flask, Response, jsonify, request
@@ -64,6 +65,7 @@ DRAINING = ROOT / "var" / "draining"
 
 def create_app(settings: Settings | None = None, bot: Bot | None = None, clock: Clock = utc_now) -> Flask:
     """Build the application. Without arguments it is the one that gunicorn runs, from the environment's settings."""
+    for_gunicorn = settings is None
     if settings is None:
         settings = load_settings()
         watch.set_up(settings.log_format, settings.traces_url)
@@ -128,7 +130,18 @@ def create_app(settings: Settings | None = None, bot: Bot | None = None, clock: 
     app.register_error_handler(HTTPException, tell_http_error)
     app.register_error_handler(Exception, tell_fault)
     app.after_request(protect)
+    if for_gunicorn:  # calls are taken meanwhile; the first citizens who ask needn't wait until it is read
+        threading.Thread(target=read_knowledge, args=(shared,), daemon=True).start()
     return app
+
+
+def read_knowledge(shared: Parts) -> None:
+    """Read what is published before anybody asks. Should that fail, the first question tries again."""
+    try:
+        with shared.database.read() as session:
+            shared.knowledge.read_ahead(session)
+    except Exception:  # whatever it is, the line goes on without
+        logging.getLogger(__name__).exception("the knowledge could not be read")
 
 
 def make_parts(settings: Settings, bot: Bot | None, clock: Clock) -> Parts:
@@ -221,9 +234,10 @@ def live() -> tuple[str, int]:
 
 def ready() -> tuple[Response, int]:
     """200 when this process shall be sent callers: it can write down what they say, and isn't being taken out of service
-    (DRAINING). Without the bot it is ready: callers leave a message."""
+    (DRAINING). Without the bot it is ready: callers leave a message. For information: whether the knowledge is read."""
     draining, record = DRAINING.exists(), record_answers()
-    return jsonify({"draining": draining, "database": record}), 200 if record and not draining else 503
+    body = {"draining": draining, "database": record, "knowledge": parts().knowledge.is_read}
+    return jsonify(body), 200 if record and not draining else 503
 
 
 def record_answers() -> bool:

@@ -176,13 +176,13 @@ class Line:
         with self.parts.database.read() as session:
             call = session.get(Call, call_sid)
             if call:
-                last = conversations.last_reply(session, call.conversation_id)
-                repeated = conversations.said_before(session, call.conversation_id, message_key)
+                standing = conversations.stand(session, call.conversation_id, message_key)
         if call is None:
             with self.parts.database.write() as session:
                 self.find(session, call_sid)
             return self.hear(call_sid, step, heard, message_key)
         # What a repeat means was settled when it first came: `last` is by now what was replied to it.
+        last, repeated = standing.last, standing.repeated
         meaning = Meaning("say", repeated.text) if repeated else understand(heard, last)
         first_time = step != call.counted_step
         silences = call.silences + first_time if meaning.intent == "silence" else 0

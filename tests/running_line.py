@@ -176,12 +176,20 @@ class RunningLine:
         except httpx.HTTPError:
             return 0, {}
 
+    def has_read(self) -> bool:
+        """Whether the process that answers the bot has read the knowledge."""
+        try:
+            ready = httpx.get(f"http://127.0.0.1:{self.api_port}/ready", timeout=5)
+            return bool(ready.json()["knowledge"])
+        except httpx.HTTPError:
+            return False
+
     def is_healthy(self) -> bool:
         """Whether everything that callers need is up."""
         for name, process in self.processes.items():
             if process.poll() is not None:
                 raise RuntimeError(f"{name} ended: {(self.folder / f'{name}.log').read_text()[-2000:]}")
-        return self.health()[0] == 200
+        return self.health()[0] == 200 and self.has_read()
 
     def call(self, from_: str = "+8613800138000") -> PracticeCall:
         """A telephone for this line."""

@@ -74,6 +74,11 @@ LAST_REPLY = (
     .limit(1)
 )
 SAID_BEFORE = select(Turn).where(Turn.conversation_id == bindparam("talk"), Turn.message_key == bindparam("key"))
+STANDING = (
+    select(Conversation, Turn, LAST_REPLY.scalar_subquery())
+    .outerjoin(Turn, (Turn.conversation_id == Conversation.id) & (Turn.message_key == bindparam("key")))
+    .where(Conversation.id == bindparam("talk"))
+)
 
 IS_OPEN = Conversation.closed_at.is_(None)
 """What indexes know of the few conversations among all that are over."""
@@ -81,6 +86,16 @@ IS_OPEN = Conversation.closed_at.is_(None)
 LATELY = timedelta(hours=8)
 MOST_HANDLED = 50
 """The wait is foretold from so many conversations that operators have ended lately, at most."""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where a conversation stands when a message comes: the turn that the message has become already, if it is a repeat,
+    and the last thing that the bot said, which a short answer refers to."""
+
+    conversation: Conversation
+    repeated: Turn | None
+    last: Reply | None
 
 
 @dataclass(frozen=True)
@@ -154,10 +169,10 @@ def record(
     }
     turn_id: int
     turn_id, number = session.execute(ADD_TURN, turn).one()
-    if speaker == "citizen":
-        conversation.citizen_typing_at = conversation.idle_asked_at = None
-    elif speaker == "operator":
-        conversation.operator_typing_at = conversation.idle_asked_at = None
+    typing = {"citizen": "citizen_typing_at", "operator": "operator_typing_at"}.get(speaker)
+    for since in (typing, "idle_asked_at") if typing else ():
+        if getattr(conversation, since):  # to set it anyway would have the ORM look for what is to be written
+            setattr(conversation, since, None)
     changes.note(session, "turn", now, conversation.id, conversation.operator_id)
     if conversation.peer and speaker in ("operator", "line"):  # no page is there that would fetch it
         channel: outbox.Channel = "sms" if conversation.channel == "sms" else "wechat"
@@ -218,14 +233,13 @@ def take_turn(
         raise Refused("long_message", limit=MESSAGE_LIMIT)
 
     with watch.step("record"), database.write(durable=False) as session:
-        conversation = get_conversation(session, conversation_id)
-        repeated = said_before(session, conversation_id, message_key)
+        standing = stand(session, conversation_id, message_key)
+        conversation, repeated = standing.conversation, standing.repeated
         if repeated is None:
             if conversation.state == "closed":
                 raise Refused("conversation_closed", 409)
-            last = last_reply(session, conversation_id)
             record(session, conversation, "citizen", text, clock(), message_key=message_key)
-            message = chosen_message(text, last)
+            message = chosen_message(text, standing.last)
             danger = find_danger(text)
             if danger:
                 reply = danger_reply(danger, conversation.locale)
@@ -305,6 +319,15 @@ def take_over(database: Database, turn: Turn, now: datetime) -> bool:
 def said_before(session: Session, conversation_id: str, message_key: str) -> Turn | None:
     """The turn that this message has become already, if it is a repeat."""
     return session.scalar(SAID_BEFORE, {"talk": conversation_id, "key": message_key})
+
+
+def stand(session: Session, conversation_id: str, message_key: str) -> Standing:
+    """Where the conversation stands as this message comes. Raises Refused (404)."""
+    row = session.execute(STANDING, {"talk": conversation_id, "key": message_key}).one_or_none()
+    if row is None:
+        raise Refused("conversation_not_found", 404)
+    conversation, repeated, last = row
+    return Standing(conversation, repeated, Reply.from_json(last) if last else None)
 
 
 def replies_to(session: Session, turn: Turn) -> list[Reply]:

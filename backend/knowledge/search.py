@@ -630,6 +630,11 @@ class CurrentIndex:
                     self._last = built[1]
         return built[1]
 
+    @property
+    def is_built(self) -> bool:
+        """Whether there is one, perhaps of a version before."""
+        return self._built is not None
+
     def forget(self, last: Any = None) -> None:
         """Load again at the next question, though the knowledge is the same; `last`, if given, is then what went before."""
         self._last = last or self._last

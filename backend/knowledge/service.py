@@ -165,6 +165,15 @@ class Knowledge:
             return Found("answer", found, 1 - right)
         return Found(verdict(right, among) if found else "unknown", found, right)
 
+    def read_ahead(self, session: Session) -> None:
+        """Read what is published, so that the first question finds it read."""
+        self._loaded(session)
+
+    @property
+    def is_read(self) -> bool:
+        """Whether the next question finds what is published read."""
+        return self._current.is_built
+
     def vector(self, text: str) -> Floats | None:
         """The vector of what a citizen said, or None when it can't be had now."""
         return self._meaning.question(text) if self._meaning else None
