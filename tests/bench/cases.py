@@ -139,7 +139,7 @@ def by_offset(database: Database, skipped: int) -> None:
 
 
 def filing(parts: Parts) -> list[dict[str, Any]]:
-    """Filing by citizens who have left a telephone, with routing (by words alone where EMBEDDING is none), and what is left without it."""
+    """Filing by citizens who have left a telephone, with routing (by words alone without EMBEDDING), and without it."""
     chance, spent = random.Random(SEED), []
     routing = service.propose_for
 
