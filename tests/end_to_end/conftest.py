@@ -217,3 +217,23 @@ def take(desk: Page, words: str) -> None:
     waiting_row(desk, words).get_by_test_id("take").click()
     desk.wait_for_url("**/console/conversations/*")
     expect(desk.get_by_test_id("stand")).to_have_attribute("data-state", "operator")
+
+
+def dial(line: RunningLine, visit: "Visit", operator: str) -> tuple[Page, Page]:
+    """A citizen whose call to the line has just been answered, and the operator's telephone."""
+    citizen, telephone = visit.phone(), visit.phone()
+    telephone.goto(f"{line.base_url}/phone?as={operator}")
+    citizen.goto(f"{line.base_url}/phone")
+    citizen.get_by_test_id("call").click()
+    expect(citizen.get_by_test_id("status")).to_have_attribute("data-status", "listening")
+    return citizen, telephone
+
+
+def step_in(supervisor: Page, talk: Locator, words: str) -> None:
+    """Take a talk over from its operator, on the floor, and say something to the citizen."""
+    supervisor.get_by_test_id("nav-floor").click()
+    talk.get_by_test_id("give").click()
+    talk.get_by_test_id("step-in").click()
+    supervisor.wait_for_url("**/console/conversations/*")
+    supervisor.get_by_test_id("say-text").fill(words)
+    supervisor.get_by_test_id("say-text").press("Enter")

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from playwright.sync_api import Page, expect
 
-from tests.end_to_end.conftest import Visit, expect_reply, say, wrap_up
+from tests.end_to_end.conftest import Visit, expect_reply, say, step_in, wrap_up
 from tests.end_to_end.test_desk import accept, ask_for_person
 from tests.end_to_end.test_widget import photo
 from tests.running_line import RunningLine, until
@@ -88,12 +88,7 @@ def of_supervisor(line: RunningLine, visit: Visit, language: str, keep: Keep) ->
     expect(desk.get_by_test_id("whisper")).to_contain_text("有没有人受伤")
     speak(desk, language)
     keep(desk, "supervisor-whisper")
-    page.get_by_test_id("nav-floor").click()
-    talk.get_by_test_id("give").click()
-    talk.get_by_test_id("step-in").click()
-    page.wait_for_url("**/console/conversations/*")
-    page.get_by_test_id("say-text").fill("您好，我是值班长。")
-    page.get_by_test_id("say-text").press("Enter")
+    step_in(page, talk, "您好，我是值班长。")
     expect(citizen.get_by_test_id("turn-operator").last).to_contain_text("值班长")
     page.get_by_test_id("close").click()
     wrap_up(page, "passed_on")

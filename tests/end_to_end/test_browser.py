@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from backend.settings import ROOT
-from tests.end_to_end.conftest import PHONE_SCREEN, Visit, choose, expect_reply, say, take, waiting_row, wrap_up
+from tests.end_to_end.conftest import PHONE_SCREEN, Visit, choose, dial, expect_reply, say, take, waiting_row, wrap_up
 from tests.running_line import RunningLine
 
 SCREENSHOTS = ROOT / "build" / "screenshots"
@@ -301,11 +301,7 @@ def test_a_caller_who_presses_zero_is_put_through_to_the_operator_whose_telephon
     line: RunningLine, visit: Visit
 ) -> None:
     operator = visit.log_in(line, "operator1", ready=True)
-    citizen, telephone = visit.phone(), visit.phone()
-    telephone.goto(f"{line.base_url}/phone?as=operator1")
-    citizen.goto(f"{line.base_url}/phone")
-    citizen.get_by_test_id("call").click()
-    expect(citizen.get_by_test_id("status")).to_have_attribute("data-status", "listening")
+    citizen, telephone = dial(line, visit, "operator1")
     words = "高新区体育公园的健身器材坏了"
     citizen.get_by_test_id("speech-input").fill(words)
     citizen.get_by_test_id("send").click()

@@ -3,7 +3,7 @@ against the real line."""
 
 from playwright.sync_api import Page, expect
 
-from tests.end_to_end.conftest import Visit, say, wrap_up
+from tests.end_to_end.conftest import Visit, say, step_in, wrap_up
 from tests.end_to_end.test_browser import open_chat, picture
 from tests.running_line import RunningLine
 
@@ -85,12 +85,7 @@ def test_a_supervisor_sees_the_floor_whispers_and_steps_in_while_the_operator_is
     picture(operator, "talk-dark")
     expect(citizen.get_by_test_id("turns")).not_to_contain_text("有没有人受伤")
 
-    supervisor.get_by_test_id("nav-floor").click()
-    talk.get_by_test_id("give").click()
-    talk.get_by_test_id("step-in").click()
-    supervisor.wait_for_url("**/console/conversations/*")
-    supervisor.get_by_test_id("say-text").fill("您好，我是值班长。")
-    supervisor.get_by_test_id("say-text").press("Enter")
+    step_in(supervisor, talk, "您好，我是值班长。")
     expect(citizen.get_by_test_id("turn-operator").last).to_contain_text("我是值班长")
     expect(operator.get_by_test_id("say-text")).to_have_count(0)
     supervisor.get_by_test_id("close").click()

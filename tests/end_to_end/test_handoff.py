@@ -5,7 +5,7 @@ import re
 
 from playwright.sync_api import CDPSession, Page, expect
 
-from tests.end_to_end.conftest import Visit, say, wrap_up
+from tests.end_to_end.conftest import Visit, dial, say, wrap_up
 from tests.end_to_end.test_browser import act, look_up, open_case, picture
 from tests.end_to_end.test_desk import FAST, SLOW, accept, ask_for_person
 from tests.running_line import RunningLine
@@ -86,11 +86,7 @@ def test_a_chat_goes_from_its_first_word_to_a_closed_case(calm_line: RunningLine
 def test_a_call_goes_from_its_first_word_to_a_closed_case(calm_line: RunningLine, visit: Visit) -> None:
     words = "川北区北仓街道的公园健身器材断了"
     desk = visit.log_in(calm_line, "operator1", ready=True)
-    citizen, telephone = visit.phone(), visit.phone()
-    telephone.goto(f"{calm_line.base_url}/phone?as=operator1")
-    citizen.goto(f"{calm_line.base_url}/phone")
-    citizen.get_by_test_id("call").click()
-    expect(citizen.get_by_test_id("status")).to_have_attribute("data-status", "listening")
+    citizen, telephone = dial(calm_line, visit, "operator1")
     speak(citizen, words)
     expect(citizen.get_by_test_id("transcript")).to_contain_text(words)
     citizen.get_by_test_id("key-0").click()
