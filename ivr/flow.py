@@ -64,12 +64,15 @@ FLOW: tuple[Rule, ...] = (
 @dataclass(frozen=True)
 class Next:
     """What the line does next in a call: it says the prompts and listens, records, puts the caller into the queue, or
-    hangs up. `offers` are languages whose key is told, each in its own language."""
+    hangs up. `offers` are languages whose key is told, each in its own language; `language` and `slow` are how the rest is
+    said."""
 
     does: Does
     prompts: tuple[str, ...] = ()
     expects_digits: bool = False
     offers: tuple[str, ...] = ()
+    language: str = "zh"
+    slow: bool = False
 
 
 def what_follows(state: State, event: str) -> Rule:

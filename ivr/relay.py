@@ -16,7 +16,6 @@ from backend.knowledge.speech import seconds
 from backend.parts import parts
 from ivr.calls import caller_of, prompt
 from ivr.flow import Heard, Next
-from ivr.models import Call
 from ivr.provider import signature_is_valid
 from ivr.service import Line
 from ivr.twiml import SILENCE_AFTER, SLOW_SILENCE_AFTER, SPEECH_LANGUAGES, VOICE_LANGUAGES, Speaker
@@ -141,17 +140,15 @@ class Session:
         ]
         if texts:
             texts[-1]["last"] = True
-        return [*self.new_language(), *texts]
+        return [*self.new_language(following), *texts]
 
-    def new_language(self) -> list[Message]:
+    def new_language(self, following: Next) -> list[Message]:
         """The message that changes the language, if the caller has just asked for another; <Connect> has set the first."""
-        with self.line.parts.database.read() as session:
-            call = session.get_one(Call, self.call_sid)
-        before, self.language, self.slow = self.language, call.language, call.slow
-        if before in ("", call.language):
+        before, self.language, self.slow = self.language, following.language, following.slow
+        if before in ("", self.language):
             return []
         languages = {"ttsLanguage": VOICE_LANGUAGES, "transcriptionLanguage": SPEECH_LANGUAGES}
-        return [{"type": "language"} | {name: table[call.language] for name, table in languages.items()}]
+        return [{"type": "language"} | {name: table[self.language] for name, table in languages.items()}]
 
 
 def text_message(words: str, **more: str) -> Message:
@@ -196,7 +193,7 @@ def handed_off(data: str) -> tuple[Next, int] | None:
     comes back signed); None when there is none."""
     try:
         told = json.loads(data)
-        following = Next(told["does"], tuple(told["prompts"]))
+        following = Next(told["does"], tuple(told["prompts"]), language=told["language"], slow=told["slow"])
         return following, int(told["step"])
     except (ValueError, TypeError, KeyError):
         return None

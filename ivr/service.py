@@ -1,12 +1,12 @@
 """The phone line's verbs, one for each webhook: a call comes in, a turn, the queue, an operator's telephone, a message,
 the end. Each returns TwiML and leaves everything that matters in the record, so that any process can do the next."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
-from sqlalchemy import update
 from sqlalchemy.orm import Session
 
-from backend import outbox
+from backend import outbox, watch
 from backend.cases import service as cases
 from backend.cases.numbers import spoken
 from backend.cases.service import Actor, Filing
@@ -16,6 +16,7 @@ from backend.conversations import service as conversations
 from backend.conversations.announcements import Announced, current
 from backend.conversations.models import Conversation
 from backend.conversations.rules import MESSAGE_LIMIT
+from backend.conversations.service import Begun, Standing
 from backend.directory.legacy import legacy_number, written
 from backend.parts import Parts
 from bot.client import BotUnavailable, Choice, Reply
@@ -46,15 +47,24 @@ FALLBACK_STEP = 100_000
 
 @dataclass(frozen=True)
 class Moment:
-    """Where a call stands at one step: what the caller means, the how-manieth silence or no-match in a row that is, what
-    was said last, and how the line speaks."""
+    """Where a call stands at one step: what the caller means, the how-manieth silence or no-match in a row that is, where
+    its conversation stands, and how the line speaks."""
 
     meaning: Meaning
     times: int
-    last: Reply | None
-    conversation_id: str
+    standing: Standing
     language: str
     slow: bool
+
+    @property
+    def last(self) -> Reply | None:
+        """What was said to the caller last."""
+        return self.standing.last
+
+    @property
+    def wants_digits(self) -> bool:
+        """Whether that asked for a number."""
+        return bool(self.last and self.last.expects == "digits")
 
 
 @dataclass(frozen=True)
@@ -92,7 +102,8 @@ class Line:
             language = call.language
             last = conversations.last_reply(session, conversation.id)
             if last:
-                return follow("repeat", last.speech, expects_digits=last.expects == "digits")
+                again = follow("repeat", last.speech, expects_digits=last.expects == "digits")
+                return replace(again, language=language, slow=call.slow)
             announced = [announced_words(one, language) for one in current(session, now, "phone", language)]
             greeting = old_greeting(session, dialled, language) or prompt(
                 "greeting", language, city=city_name(language)
@@ -101,7 +112,8 @@ class Line:
             reply = Reply(words, words, choices=opening_choices(conversation.locale))
             conversations.record_reply(session, conversation, reply, now)
         offers = () if wish else tuple(other for other in LANGUAGES if other != language)
-        return Next(what_follows("ringing", "call").does, (*announced, greeting), offers=offers)
+        does = what_follows("ringing", "call").does
+        return Next(does, (*announced, greeting), offers=offers, language=language, slow=call.slow)
 
     def resume(self, call_sid: str) -> Next:
         """A call goes on after its stream has failed: with what was said last."""
@@ -110,44 +122,51 @@ class Line:
             last = conversations.last_reply(session, conversation.id)
         said = last.speech if last else prompt("greeting", call.language, city=city_name(call.language))
         digits = bool(last and last.expects == "digits")
-        return follow("repeat", prompt("stream_failed", call.language), said, expects_digits=digits)
+        again = follow("repeat", prompt("stream_failed", call.language), said, expects_digits=digits)
+        return replace(again, language=call.language, slow=call.slow)
 
     def turn(self, call_sid: str, step: int, heard: Heard) -> Next:
         """The caller said something, pressed keys, or did neither. A repeat of the step changes nothing and is answered
         with the same words, from the conversation's record."""
         message_key = f"{call_sid}:{step}"
-        moment = self.hear(call_sid, step, heard, message_key)
-        meaning, last, language = moment.meaning, moment.last, moment.language
-        wants_digits = bool(last and last.expects == "digits")
+        now = self.parts.clock()
+        with watch.step("record"), self.parts.database.write(durable=False) as session:
+            moment = self.hear(session, call_sid, step, heard, message_key)
+            begun = None
+            if moment.meaning.intent == "say":
+                words = in_written_words(moment.meaning.text, moment.language)[:MESSAGE_LIMIT]
+                begun = conversations.begin_turn(session, moment.standing, words, message_key, now)
+        following = self.answer_turn(begun, moment, heard) if begun else self.follow_up(moment, message_key)
+        return replace(following, language=moment.language, slow=moment.slow)
 
+    def follow_up(self, moment: Moment, message_key: str) -> Next:
+        """What the line does when the caller said nothing that is a matter for the bot."""
+        meaning, last, language = moment.meaning, moment.last, moment.language
         if meaning.intent == "person":
             return follow("person")
         if meaning.intent == "repeat" and last:
-            return follow("repeat", last.speech, expects_digits=wants_digits)
+            return follow("repeat", last.speech, expects_digits=moment.wants_digits)
         if meaning.intent == "manner":
-            return follow("manner", *self.in_new_manner(moment), expects_digits=wants_digits)
+            return follow("manner", *self.in_new_manner(moment), expects_digits=moment.wants_digits)
         if meaning.intent == "text":
-            return follow("text", self.text_answer(moment, message_key), expects_digits=wants_digits)
-        if meaning.intent in ("silence", "no_match"):
-            key = reprompt("silence" if meaning.intent == "silence" else "no_match", moment.times)
-            if key is None:
-                return follow("give_up", prompt("give_up", language))
-            keys = keys_told(last, language) if moment.times == REPROMPTS else []
-            return follow(meaning.intent, prompt(key, language), *keys, expects_digits=wants_digits)
+            return follow("text", self.text_answer(moment, message_key), expects_digits=moment.wants_digits)
+        kind: Literal["silence", "no_match"] = "silence" if meaning.intent == "silence" else "no_match"
+        key = reprompt(kind, moment.times)
+        if key is None:
+            return follow("give_up", prompt("give_up", language))
+        keys = keys_told(last, language) if moment.times == REPROMPTS else []
+        return follow(kind, prompt(key, language), *keys, expects_digits=moment.wants_digits)
+
+    def answer_turn(self, begun: Begun, moment: Moment, heard: Heard) -> Next:
+        """What the line does when the caller said something: the answer, or where that leads."""
+        language = moment.language
         try:
-            taken = conversations.take_turn(
-                self.parts.database,
-                self.parts.bot,
-                self.parts.clock,
-                moment.conversation_id,
-                in_written_words(meaning.text, language)[:MESSAGE_LIMIT],
-                message_key,
-            )
+            taken = conversations.finish_turn(self.parts.database, self.parts.bot, self.parts.clock, begun)
         except BotUnavailable:
-            return follow("bot_down", self.without_bot(moment.conversation_id, language).speech)
+            return follow("bot_down", self.without_bot(moment.standing.conversation.id, language).speech)
         replies = [reply.speech for reply in taken.replies]
-        if wants_digits and heard.digits:
-            replies.insert(0, prompt("digits_heard", language, digits=in_groups(meaning.text, language)))
+        if moment.wants_digits and heard.digits:
+            replies.insert(0, prompt("digits_heard", language, digits=in_groups(moment.meaning.text, language)))
         acts = {reply.act for reply in taken.replies}
         if "handoff" in acts or not taken.replies:
             return follow("person", *replies)
@@ -161,8 +180,7 @@ class Line:
         """The TwiML that does what follows; what the caller does then comes as step `step`."""
         if following.does == "enqueue":
             return enter_queue(self.parts, call_sid, list(following.prompts), step)
-        with self.parts.database.read() as session:
-            voice = voice_of(self.parts, session.get_one(Call, call_sid))
+        voice = speaker(self.parts.settings, following.language, following.slow)
         if following.does == "record":
             return voice.record(following.prompts, step)
         if following.does == "hang_up":
@@ -170,42 +188,23 @@ class Line:
         offers = {language: prompt("offer", language) for language in following.offers}
         return voice.listen(following.prompts, step, following.expects_digits, offers)
 
-    def hear(self, call_sid: str, step: int, heard: Heard, message_key: str) -> Moment:
-        """Where the call stands now that the caller has done this. Only a change of its counts or its manner is written:
-        most turns wait for no other writer."""
-        with self.parts.database.read() as session:
-            call = session.get(Call, call_sid)
-            if call:
-                standing = conversations.stand(session, call.conversation_id, message_key)
-        if call is None:
-            with self.parts.database.write() as session:
-                self.find(session, call_sid)
-            return self.hear(call_sid, step, heard, message_key)
-        # What a repeat means was settled when it first came: `last` is by now what was replied to it.
-        last, repeated = standing.last, standing.repeated
-        meaning = Meaning("say", repeated.text) if repeated else understand(heard, last)
+    def hear(self, session: Session, call_sid: str, step: int, heard: Heard, message_key: str) -> Moment:
+        """Where the call stands now that the caller has done this; counts, and how the line speaks, change with it."""
+        call = session.get(Call, call_sid) or self.find(session, call_sid)[0]
+        standing = conversations.stand(session, call.conversation_id, message_key)
+        # What a repeat means was settled when it first came: the last reply is by now what was replied to it.
+        meaning = Meaning("say", standing.repeated.text) if standing.repeated else understand(heard, standing.last)
         first_time = step != call.counted_step
         silences = call.silences + first_time if meaning.intent == "silence" else 0
         no_matches = call.no_matches + first_time if meaning.intent == "no_match" else 0
-        manner = (call.language, call.slow)
+        before = (call.silences, call.no_matches, call.language, call.slow)
         if meaning.intent == "manner" and first_time:
-            manner = manner_after(meaning.text, *manner)
-        if (silences, no_matches, *manner) != (call.silences, call.no_matches, call.language, call.slow):
-            language, slow = manner
-            values = {
-                "silences": silences,
-                "no_matches": no_matches,
-                "counted_step": step,
-                "language": language,
-                "slow": slow,
-            }
-            with self.parts.database.write(durable=False) as session:
-                session.execute(update(Call).where(Call.sid == call_sid).values(**values))
-                if manner != (call.language, call.slow):
-                    conversation = conversations.get_conversation(session, call.conversation_id)
-                    conversation.locale = locale_of(language)
-                    remember_wish(session, self.parts.settings, conversation.caller, language, slow)
-        return Moment(meaning, silences + no_matches, last, call.conversation_id, *manner)
+            call.language, call.slow = manner_after(meaning.text, call.language, call.slow)
+            standing.conversation.locale = locale_of(call.language)
+            remember_wish(session, self.parts.settings, standing.conversation.caller, call.language, call.slow)
+        if (silences, no_matches, call.language, call.slow) != before:
+            call.silences, call.no_matches, call.counted_step = silences, no_matches, step
+        return Moment(meaning, silences + no_matches, standing, call.language, call.slow)
 
     def in_new_manner(self, moment: Moment) -> list[str]:
         """What is said in a language, or at a speed, that the caller has just asked for: what was said last again, if it
@@ -218,8 +217,8 @@ class Line:
     def text_answer(self, moment: Moment, message_key: str) -> str:
         """Send the last answer, whole and with its sources, as a text message; what the caller is told of it."""
         with self.parts.database.write() as session:
-            conversation = conversations.get_conversation(session, moment.conversation_id)
-            answer = conversations.last_answer(session, moment.conversation_id)
+            conversation = conversations.get_conversation(session, moment.standing.conversation.id)
+            answer = conversations.last_answer(session, conversation.id)
             if answer is None:
                 return prompt("nothing_to_text", moment.language)
             if conversation.caller is None:

@@ -79,6 +79,7 @@ STANDING = (
     .outerjoin(Turn, (Turn.conversation_id == Conversation.id) & (Turn.message_key == bindparam("key")))
     .where(Conversation.id == bindparam("talk"))
 )
+STATE = select(Conversation.state).where(Conversation.id == bindparam("talk"))
 
 IS_OPEN = Conversation.closed_at.is_(None)
 """What indexes know of the few conversations among all that are over."""
@@ -104,6 +105,18 @@ class TurnTaken:
 
     replies: list[Reply]
     state: str
+
+
+@dataclass(frozen=True)
+class Begun:
+    """A message that is on the record: it is a repeat of this turn, or has been answered at once, or the bot is to be asked
+    `message`."""
+
+    conversation: Conversation
+    message_key: str
+    repeated: Turn | None = None
+    taken: TurnTaken | None = None
+    message: str = ""
 
 
 def open_conversation(
@@ -226,36 +239,46 @@ def take_turn(
     Raises Refused for empty or overlong text and closed conversations, BotUnavailable when only the bot could have
     answered (what was said is on the record by then).
     """
+    with watch.step("record"), database.write(durable=False) as session:
+        begun = begin_turn(session, stand(session, conversation_id, message_key), text, message_key, clock())
+    return finish_turn(database, bot, clock, begun)
+
+
+def begin_turn(session: Session, standing: Standing, text: str, message_key: str, now: datetime) -> Begun:
+    """Record what the citizen said, and answer it if the bot isn't needed for that. Raises Refused as `take_turn` does."""
     text = text.strip().replace("\x00", "")
     if not text:
         raise Refused("empty_message")
     if len(text) > MESSAGE_LIMIT:
         raise Refused("long_message", limit=MESSAGE_LIMIT)
+    conversation = standing.conversation
+    if standing.repeated:
+        return Begun(conversation, message_key, repeated=standing.repeated)
+    if conversation.state == "closed":
+        raise Refused("conversation_closed", 409)
+    record(session, conversation, "citizen", text, now, message_key=message_key)
+    message = chosen_message(text, standing.last)
+    danger = find_danger(text)
+    if danger:
+        reply = danger_reply(danger, conversation.locale)
+    elif conversation.state in ("waiting", "operator"):
+        note_outcome(conversation, "silent")
+        return Begun(conversation, message_key, taken=TurnTaken([], conversation.state))
+    elif message == "/human" or asks_for_person(text):
+        reply = handoff_reply(conversation.locale)
+        move(session, conversation, "request", now)
+    else:
+        return Begun(conversation, message_key, message=message or without_commands(text))
+    record_reply(session, conversation, reply, now)
+    note_outcome(conversation, reply.act)
+    return Begun(conversation, message_key, taken=TurnTaken([reply], conversation.state))
 
-    with watch.step("record"), database.write(durable=False) as session:
-        standing = stand(session, conversation_id, message_key)
-        conversation, repeated = standing.conversation, standing.repeated
-        if repeated is None:
-            if conversation.state == "closed":
-                raise Refused("conversation_closed", 409)
-            record(session, conversation, "citizen", text, clock(), message_key=message_key)
-            message = chosen_message(text, standing.last)
-            danger = find_danger(text)
-            if danger:
-                reply = danger_reply(danger, conversation.locale)
-            elif conversation.state in ("waiting", "operator"):
-                return TurnTaken([], note_outcome(conversation, "silent").state)
-            elif message == "/human" or asks_for_person(text):
-                reply = handoff_reply(conversation.locale)
-                move(session, conversation, "request", clock())
-            else:
-                reply = None
-            if reply:
-                record_reply(session, conversation, reply, clock())
-                return TurnTaken([reply], note_outcome(conversation, reply.act).state)
-    if repeated:
-        return answer_repeated(database, bot, clock, repeated)
-    return ask_bot(database, bot, clock, conversation, message or without_commands(text), message_key)
+
+def finish_turn(database: Database, bot: Bot, clock: Clock, begun: Begun) -> TurnTaken:
+    """What is answered to a message that is on the record. Raises BotUnavailable."""
+    if begun.repeated:
+        return answer_repeated(database, bot, clock, begun.repeated)
+    return begun.taken or ask_bot(database, bot, clock, begun.conversation, begun.message, begun.message_key)
 
 
 def ask_bot(
@@ -274,21 +297,25 @@ def ask_bot(
         note_outcome(conversation, "bot_unavailable")
         raise
     with watch.step("keep"), database.write(durable=False) as session:
-        conversation = get_conversation(session, conversation.id)
-        if conversation.state != "bot":  # an operator took over while the bot was thinking: it stays silent
-            return TurnTaken([], note_outcome(conversation, "silent").state)
+        state = session.scalar(STATE, {"talk": conversation.id})
+        if state is None:
+            raise Refused("conversation_not_found", 404)
+        if state != "bot":  # an operator took over while the bot was thinking: it stays silent
+            note_outcome(conversation, "silent")
+            return TurnTaken([], state)
+        session.add(conversation)  # as it was read when the message came: nothing else of it matters here
         for reply in replies:
             record_reply(session, conversation, reply, clock())
         if any(reply.act == "handoff" for reply in replies):
             move(session, conversation, "request", clock())
-        return TurnTaken(replies, note_outcome(conversation, replies[-1].act).state)
+    note_outcome(conversation, replies[-1].act)
+    return TurnTaken(replies, conversation.state)
 
 
-def note_outcome(conversation: Conversation, outcome: str) -> Conversation:
+def note_outcome(conversation: Conversation, outcome: str) -> None:
     """Count what a message came to: the act of the reply, silent (a person is there or on the way) or bot_unavailable."""
     watch.TURNS.labels(conversation.channel, outcome).inc()
     log.info("a turn of conversation %s: %s", conversation.id, outcome)
-    return conversation
 
 
 def answer_repeated(database: Database, bot: Bot, clock: Clock, repeated: Turn) -> TurnTaken:
