@@ -106,7 +106,7 @@ def file_with_answer(
     """File a case of somebody who was told of their neighbours and said whether theirs is the same matter (`together`; None:
     wasn't asked). It is a case of its own in any way; the same matter joins the root issue, where there is one and nobody
     has kept it apart. `routed` is as in file_case. What was said is on the case's record, where a dispatcher sees it."""
-    is_repeat = filing.key is not None and filed_with(session, filing.key) is not None
+    is_repeat = together is not None and filing.key is not None and filed_with(session, filing.key) is not None
     if together is None or is_repeat or open_case_of(session, filing):
         return file_case(session, knowledge, filing, actor, now, jurisdiction, routed)
     found = offer(session, filing.what, filing.place, filing.contact, now)

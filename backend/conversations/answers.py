@@ -5,6 +5,7 @@ The bot's own parts call this through the API (bot/replies.py, bot/actions); the
 
 import json
 from dataclasses import replace
+from datetime import datetime
 
 from sqlalchemy.orm import Session
 
@@ -83,7 +84,8 @@ def answer_question(
         return article_reply(found.articles[0][0], conversation)
     if found.verdict == "clarify":
         return clarify_reply([article for article, _ in found.articles[:CLARIFY_AMONG]], conversation.locale)
-    return unknown_reply(database, conversation_id, question, clock, context.about)
+    with database.write(durable=False) as session:
+        return unknown_reply(session, get_conversation(session, conversation_id), question, clock(), context.about)
 
 
 def answer_aside(database: Database, knowledge: Knowledge, conversation_id: str, question: str, clock: Clock) -> Reply:
@@ -119,12 +121,11 @@ def give_article(
     database: Database, knowledge: Knowledge, conversation_id: str, article_id: str, clock: Clock
 ) -> Reply:
     """Reply with the article that the citizen chose; it may have been retired since it was offered."""
-    with database.read() as session:
+    with database.write(durable=False) as session:
         conversation = get_conversation(session, conversation_id)
         article = knowledge.article(session, article_id, clock())
-        question = last_question(session, conversation)
-    if article is None:
-        return unknown_reply(database, conversation_id, question, clock)
+        if article is None:
+            return unknown_reply(session, conversation, last_question(session, conversation), clock())
     return article_reply(article, conversation)
 
 
@@ -133,37 +134,37 @@ def take_feedback(database: Database, conversation_id: str, solved: bool, clock:
 
     The reply names the article, so that the record shows what came of each answer.
     """
-    with database.read() as session:
+    with database.write(durable=False) as session:
         conversation = get_conversation(session, conversation_id)
+        locale = conversation.locale
         last = last_reply(session, conversation_id)
+        if last and last.act == "clarify" and not solved:
+            return unknown_reply(session, conversation, last_question(session, conversation), clock())
+        if last is None or last.act != "answer":
+            return simple("anything_else", locale)
+        if solved:
+            conversation.failures = 0
+            return replace(simple("solved", locale), act="solved", article=last.article)
         question = last_question(session, conversation)
-    locale = conversation.locale
-    if last and last.act == "clarify" and not solved:
-        return unknown_reply(database, conversation_id, question, clock)
-    if last is None or last.act != "answer":
-        return simple("anything_else", locale)
-    if solved:
-        if conversation.failures:
-            with database.write(durable=False) as session:
-                get_conversation(session, conversation_id).failures = 0
-        reply = replace(simple("solved", locale), act="solved")
-    elif fail(database, conversation_id, question, "unsolved", clock, last.article):
-        reply = handoff_reply(locale)
-    else:
-        phrase = PHRASES.say("unsolved", locale)
-        reply = Reply(phrase.text, phrase.speech, choices=offers(locale, question), expects="choice", act="unsolved")
-    return replace(reply, article=last.article)
+        if fail(session, conversation, question, "unsolved", clock(), last.article):
+            return replace(handoff_reply(locale), article=last.article)
+    phrase = PHRASES.say("unsolved", locale)
+    choices = offers(locale, question)
+    return Reply(phrase.text, phrase.speech, choices=choices, expects="choice", act="unsolved", article=last.article)
 
 
 def fail(
-    database: Database, conversation_id: str, question: str, reason: str, clock: Clock, article_id: str | None = None
+    session: Session,
+    conversation: Conversation,
+    question: str,
+    reason: str,
+    now: datetime,
+    article_id: str | None = None,
 ) -> bool:
     """Count a question that the bot did not settle and keep it for the editors; returns whether a person is due."""
-    with database.write(durable=False) as session:
-        conversation = get_conversation(session, conversation_id)
-        log_gap(session, conversation_id, question, reason, clock(), article_id)
-        conversation.failures += 1
-        return needs_person(conversation.failures)
+    log_gap(session, conversation.id, question, reason, now, article_id)
+    conversation.failures += 1
+    return needs_person(conversation.failures)
 
 
 def article_reply(article: Answerable, conversation: Conversation) -> Reply:
@@ -220,13 +221,12 @@ def clarify_reply(articles: list[Answerable], locale: str) -> Reply:
 
 
 def unknown_reply(
-    database: Database, conversation_id: str, question: str, clock: Clock, about: str | None = None
+    session: Session, conversation: Conversation, question: str, now: datetime, about: str | None = None
 ) -> Reply:
     """Say plainly that there is no answer, offer a case or a person, and keep the question for the editors, with the
     article that was spoken of before it."""
-    with database.read() as session:
-        locale = get_conversation(session, conversation_id).locale
-    if fail(database, conversation_id, question, "unknown", clock, about):
+    locale = conversation.locale
+    if fail(session, conversation, question, "unknown", now, about):
         return handoff_reply(locale)
     phrase = PHRASES.say("unknown", locale)
     return Reply(phrase.text, phrase.speech, choices=offers(locale, question), expects="choice", act="unknown")
