@@ -79,6 +79,7 @@ STANDING = (
     .outerjoin(Turn, (Turn.conversation_id == Conversation.id) & (Turn.message_key == bindparam("key")))
     .where(Conversation.id == bindparam("talk"))
 )
+TALK = select(Conversation).where(Conversation.id == bindparam("talk"))
 STATE = select(Conversation.state).where(Conversation.id == bindparam("talk"))
 
 IS_OPEN = Conversation.closed_at.is_(None)
@@ -145,7 +146,7 @@ def hash_token(token: str) -> str:
 
 def get_conversation(session: Session, conversation_id: str, token: str | None = None) -> Conversation:
     """The conversation; with `token`, only for who holds its secret. Raises Refused (404, 403)."""
-    conversation = session.get(Conversation, conversation_id)
+    conversation = session.scalar(TALK, {"talk": conversation_id})
     if conversation is None:
         raise Refused("conversation_not_found", 404)
     if token is not None and not hmac.compare_digest(conversation.token_hash or "", hash_token(token)):
