@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from backend.cases.models import Case
 from backend.clock import CHINA, local
 from backend.directory.models import Agency, Category
-from backend.insight.models import CaseCell, CaseFact, Mark, TalkCell
+from backend.insight.models import CaseCell, CaseFact, CaseSum, Mark, TalkCell
 from backend.insight.rollups import DIMENSIONS, MEASURES
 
 Step = Literal["day", "week", "month"]
@@ -147,13 +147,15 @@ def rate(part: int, whole: int) -> float | None:
 
 def totals(session: Session, wanted: Slice) -> Counts:
     """All of the slice."""
-    return counts_of(session.execute(select(*sums()).where(*conditions(session, wanted), in_period(wanted))).one())
+    table, same = counted(session, wanted)
+    return counts_of(session.execute(select(*sums(table)).where(*same, in_period(table, wanted))).one())
 
 
 def by(session: Session, wanted: Slice, dimension: str) -> dict[str, Counts]:
     """The slice for each value of a dimension (one of rollups.DIMENSIONS) that occurs, most filed first."""
-    column = getattr(CaseCell, dimension)
-    query = select(column, *sums()).where(*conditions(session, wanted), in_period(wanted)).group_by(column)
+    table, same = counted(session, wanted, dimension)
+    column = table.value if table is CaseSum else getattr(table, dimension)
+    query = select(column, *sums(table)).where(*same, in_period(table, wanted)).group_by(column)
     found = {value: counts_of(row) for value, *row in session.execute(query)}
     return dict(sorted(found.items(), key=lambda one: (-one[1].filed, one[0])))
 
@@ -171,8 +173,9 @@ def by_first_level(session: Session, counts: dict[str, Counts]) -> dict[str, Cou
 def over_time(session: Session, wanted: Slice, step: Step | None = None) -> list[tuple[date, Counts]]:
     """The slice from step to step (None: as fits its length), each with its first day, without gaps."""
     step = step or fitting_step(wanted)
-    within = in_period(wanted) if step == "month" else in_days(wanted.since, wanted.until)
-    query = select(CaseCell.at, *sums()).where(*conditions(session, wanted), within).group_by(CaseCell.at)
+    table, same = counted(session, wanted)
+    within = in_period(table, wanted) if step == "month" else in_days(table, wanted.since, wanted.until)
+    query = select(table.at, *sums(table)).where(*same, within).group_by(table.at)
     begin = step_of(wanted.since, step)
     found = {}
     while begin < wanted.until:
@@ -288,9 +291,22 @@ def up_to_date(session: Session) -> UpToDate:
 # --- parts of queries -----------------------------------------------------------------------------------------------
 
 
-def sums() -> list[Any]:
+def counted(session: Session, wanted: Slice, *asked: str) -> tuple[Any, list[ColumnElement[bool]]]:
+    """The table to ask for a slice by the dimensions `asked`, and which of its rows: the sums by one dimension where no
+    other is spoken of, else the cells."""
+    narrowed = {name for name in DIMENSIONS if getattr(wanted, name)}
+    spoken_of = sorted(narrowed.union(asked))
+    if len(spoken_of) > 1:
+        return CaseCell, conditions(session, wanted, CaseCell)
+    same: list[ColumnElement[bool]] = [CaseSum.dimension == "".join(spoken_of)]
+    for name in narrowed:
+        same.append(CaseSum.value.in_(codes_of(session, name, getattr(wanted, name))))
+    return CaseSum, same
+
+
+def sums(table: Any) -> list[Any]:
     """The columns of Counts."""
-    return [func.coalesce(func.sum(getattr(CaseCell, name)), 0) for name in MEASURES]
+    return [func.coalesce(func.sum(getattr(table, name)), 0) for name in MEASURES]
 
 
 def counts_of(row: Iterable[Any]) -> Counts:
@@ -298,15 +314,20 @@ def counts_of(row: Iterable[Any]) -> Counts:
     return Counts(*map(int, row))
 
 
-def conditions(session: Session, wanted: Slice, table: Any = CaseCell) -> list[ColumnElement[bool]]:
+def conditions(session: Session, wanted: Slice, table: Any) -> list[ColumnElement[bool]]:
     """What the cells, or facts, of the slice have in common."""
     found = []
     for dimension in DIMENSIONS:
         if value := getattr(wanted, dimension):
+            codes = codes_of(session, dimension, value)
             column = getattr(table, dimension)
-            codes = [""] if value == UNKNOWN else with_all_below(session, dimension, value)
             found.append(column == codes[0] if len(codes) == 1 else column.in_(codes))
     return found
+
+
+def codes_of(session: Session, dimension: str, value: str) -> list[str]:
+    """What a value of a slice stands for in cells and facts."""
+    return [""] if value == UNKNOWN else with_all_below(session, dimension, value)
 
 
 def with_all_below(session: Session, dimension: str, value: str) -> list[str]:
@@ -322,23 +343,23 @@ def with_all_below(session: Session, dimension: str, value: str) -> list[str]:
     return found
 
 
-def in_period(wanted: Slice) -> ColumnElement[bool]:
-    """The cells of the period: those of whole months, and days at its ends."""
+def in_period(table: Any, wanted: Slice) -> ColumnElement[bool]:
+    """The cells, or sums, of the period: those of whole months, and days at its ends."""
     first = wanted.since if wanted.since.day == 1 else month_after(wanted.since)
     last = wanted.until.replace(day=1)
     if first >= last:
-        return in_days(wanted.since, wanted.until)
-    parts = [and_(CaseCell.grain == "m", CaseCell.at >= first, CaseCell.at < last)]
+        return in_days(table, wanted.since, wanted.until)
+    parts = [and_(table.grain == "m", table.at >= first, table.at < last)]
     if wanted.since < first:
-        parts.append(in_days(wanted.since, first))
+        parts.append(in_days(table, wanted.since, first))
     if last < wanted.until:
-        parts.append(in_days(last, wanted.until))
+        parts.append(in_days(table, last, wanted.until))
     return or_(*parts)
 
 
-def in_days(since: date, until: date) -> ColumnElement[bool]:
-    """The cells of days."""
-    return and_(CaseCell.grain == "d", CaseCell.at >= since, CaseCell.at < until)
+def in_days(table: Any, since: date, until: date) -> ColumnElement[bool]:
+    """The cells, or sums, of days."""
+    return and_(table.grain == "d", table.at >= since, table.at < until)
 
 
 def step_of(day: date, step: Step) -> date:

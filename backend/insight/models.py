@@ -65,18 +65,9 @@ class CaseFact(Base):
     redos: Mapped[int]
 
 
-class CaseCell(Base):
-    """Counts of cases of one day (grain d) or month (m, `at` its first day), China's time, with the same attributes."""
+class CaseCounts:
+    """What is counted of cases."""
 
-    __tablename__ = "case_cells"
-
-    grain: Mapped[str] = mapped_column(String(1), primary_key=True)
-    at: Mapped[date] = mapped_column(primary_key=True)
-    district: Mapped[str] = mapped_column(String(40), primary_key=True)
-    category: Mapped[str] = mapped_column(String(40), primary_key=True)
-    agency: Mapped[str] = mapped_column(String(40), primary_key=True)
-    channel: Mapped[str] = mapped_column(String(10), primary_key=True)
-    urgency: Mapped[str] = mapped_column(String(20), primary_key=True)
     filed: Mapped[int] = mapped_column(default=0)
     send_backs: Mapped[int] = mapped_column(default=0)  # of the cases filed then
     redos: Mapped[int] = mapped_column(default=0)  # of the cases filed then
@@ -90,6 +81,32 @@ class CaseCell(Base):
     contacted: Mapped[int] = mapped_column(default=0)
     solved: Mapped[int] = mapped_column(default=0)
     satisfied: Mapped[int] = mapped_column(default=0)
+
+
+class CaseCell(CaseCounts, Base):
+    """Counts of cases of one day (grain d) or month (m, `at` its first day), China's time, with the same attributes."""
+
+    __tablename__ = "case_cells"
+
+    grain: Mapped[str] = mapped_column(String(1), primary_key=True)
+    at: Mapped[date] = mapped_column(primary_key=True)
+    district: Mapped[str] = mapped_column(String(40), primary_key=True)
+    category: Mapped[str] = mapped_column(String(40), primary_key=True)
+    agency: Mapped[str] = mapped_column(String(40), primary_key=True)
+    channel: Mapped[str] = mapped_column(String(10), primary_key=True)
+    urgency: Mapped[str] = mapped_column(String(20), primary_key=True)
+
+
+class CaseSum(CaseCounts, Base):
+    """The same by one attribute alone (`dimension` says which, `value` which one of it) or, with neither, of all cases: what
+    most questions ask, in a few rows a day instead of thousands."""
+
+    __tablename__ = "case_sums"
+
+    dimension: Mapped[str] = mapped_column(String(10), primary_key=True)
+    grain: Mapped[str] = mapped_column(String(1), primary_key=True)
+    at: Mapped[date] = mapped_column(primary_key=True)
+    value: Mapped[str] = mapped_column(String(40), primary_key=True)
 
 
 class TalkCell(Base):

@@ -1,9 +1,9 @@
 """Counts of cases and conversations, kept in step with the record and made anew from it to the same figures.
 
-What is counted of a case is its row of facts (`facts_of`), and what facts add to the counts is one query (`cells_of`): the
-database counts, and never this process row by row. Each look at cases takes back what they added before and adds
-what they add now, both in one transaction; so a case that is looked at twice changes nothing, and one that changes its
-category, agency or deadline moves from one cell to another. Which cases to look at, the history says.
+What is counted of a case is its row of facts (`facts_of`), and what facts add to the counts is one query (`cells_of`) and
+its sums (`sums_of`): the database counts, and never this process row by row. Each look at cases takes back what they added
+before and adds what they add now, both in one transaction; so a case that is looked at twice changes nothing, and one that
+changes its category, agency or deadline moves from one cell to another. Which cases to look at, the history says.
 
 `python -m backend.insight.rollups` counts everything anew.
 """
@@ -45,7 +45,7 @@ from backend.clock import CHINA, Clock, local, utc_now
 from backend.conversations.models import Conversation, Turn
 from backend.database import Database, UtcDateTime
 from backend.directory.models import Agency
-from backend.insight.models import CaseCell, CaseFact, Mark, TalkCell
+from backend.insight.models import CaseCell, CaseFact, CaseSum, Mark, TalkCell
 from backend.settings import load_settings
 
 MEASURES: Final = (
@@ -55,6 +55,7 @@ MEASURES: Final = (
 """What a cell of cases counts (models.CaseCell)."""
 DIMENSIONS: Final = ("district", "category", "agency", "channel", "urgency")
 CELL: Final = ("grain", "at", *DIMENSIONS)
+SUM: Final = ("dimension", "grain", "at", "value")
 
 SETTLES_IN: Final = timedelta(minutes=10)
 """Rows get their ids before they are committed, so a later id may be seen before an earlier one. What is younger than
@@ -112,7 +113,7 @@ def rebuild(database: Database, clock: Clock, tell: Callable[[str], object] = st
         settled = select(func.max(CaseEvent.id)).where(CaseEvent.acted_at <= clock() - SETTLES_IN)
         mark.note, mark.value = "0%", session.scalar(settled) or 0
         last = session.scalar(select(func.max(Case.id))) or 0
-        for table in (CaseFact, CaseCell, TalkCell):
+        for table in (CaseFact, CaseCell, CaseSum, TalkCell):
             session.execute(delete(table))
         session.execute(delete(Mark).where(Mark.name == "talks"))
     for done in range(0, last, REBUILT_AT_ONCE):
@@ -219,11 +220,25 @@ def facts_of(which: Which) -> Select[Any]:
 
 
 def add_cells(session: Session, which: Which, taken_back: bool = False) -> None:
-    """Add what facts count to the cells of their days and months, or take it back."""
-    names = [*CELL, *MEASURES]
+    """Add what facts count to the cells of their days and months and to the sums of those, or take it back."""
     for grain in GRAINS:
         cells = cells_of(session, which, grain, taken_back)
-        session.execute(upsert(session, CaseCell.__table__, MEASURES, CELL).from_select(names, cells))
+        for table, key, query in ((CaseCell, CELL, cells), (CaseSum, SUM, sums_of(cells))):
+            into = upsert(session, table.__table__, MEASURES, key)
+            session.execute(into.from_select([*key, *MEASURES], query))
+
+
+def sums_of(cells: Select[Any]) -> Select[Any]:
+    """Cells summed up for all cases and by each dimension alone."""
+    each = cells.cte("cells")
+    counted = [each.c[name] for name in MEASURES]
+    rows = [
+        select(literal(name, String(10)).label("dimension"), each.c.grain, each.c.at, value.label("value"), *counted)
+        for name, value in [("", literal("", String(40))), *((name, each.c[name]) for name in DIMENSIONS)]
+    ]
+    every = union_all(*rows).subquery()
+    key = [every.c[name] for name in SUM]
+    return select(*key, *(func.sum(every.c[name]) for name in MEASURES)).group_by(*key)
 
 
 def cells_of(session: Session, which: Which, grain: Grain, taken_back: bool) -> Select[Any]:
@@ -255,9 +270,10 @@ def cells_of(session: Session, which: Which, grain: Grain, taken_back: bool) -> 
         counted = [measures.get(name, NONE).label(name) for name in MEASURES]
         rows.append(select(at, *dimensions, *counted).where(*must, which(moment)))
     each = union_all(*rows).subquery()
-    sums = [func.sum(each.c[name]) for name in MEASURES]
+    sums = [(name, func.sum(each.c[name])) for name in MEASURES]
     key = [each.c[name] for name in CELL[1:]]
-    return select(literal(grain, String(1)), *key, *(-one if taken_back else one for one in sums)).group_by(*key)
+    counts = [(-one if taken_back else one).label(name) for name, one in sums]
+    return select(literal(grain, String(1)).label("grain"), *key, *counts).group_by(*key)
 
 
 def ids_among(ids: Sequence[int]) -> Which:

@@ -33,7 +33,7 @@ from backend.database import Database
 from backend.encryption import Encrypted, EncryptedJson
 from backend.insight import figures, rollups, wall
 from backend.insight.figures import Slice, midnight
-from backend.insight.models import CaseCell, CaseFact
+from backend.insight.models import CaseCell, CaseFact, CaseSum
 from backend.insight.sample_year import Invention, Rows, city_of, store
 from tests.conftest import POSTGRES, build, postgres_url
 
@@ -102,7 +102,7 @@ def measure(kind: str, url: str, size: int, load: Callable[[Database, Iterator[R
     with database.read() as session:
         counted = {
             table.__tablename__: session.scalar(select(func.count()).select_from(table))
-            for table in (Case, CaseEvent, CaseFact, CaseCell)
+            for table in (Case, CaseEvent, CaseFact, CaseCell, CaseSum)
         }
         assert figures.totals(session, Slice(since, figures.today(now) + timedelta(days=1))).filed == counted["cases"]
         result = {
@@ -333,14 +333,15 @@ def time_step(database: Database) -> dict[str, Any]:
 
 
 def digest(database: Database) -> str:
-    """All cells that count anything, as one number."""
+    """All cells and sums that count anything, as one number."""
     found = hashlib.sha256()
-    key, measures = ([CaseCell.__table__.c[name] for name in names] for names in (rollups.CELL, rollups.MEASURES))
     with database.read() as session:
-        rows = session.execute(select(*key, *measures).order_by(*key).execution_options(yield_per=10_000))
-        for row in rows:
-            if any(row[len(key) :]):
-                found.update(str(tuple(row)).encode())
+        for table, names in ((CaseCell, rollups.CELL), (CaseSum, rollups.SUM)):
+            key, measures = ([table.__table__.c[name] for name in some] for some in (names, rollups.MEASURES))
+            rows = session.execute(select(*key, *measures).order_by(*key).execution_options(yield_per=10_000))
+            for row in rows:
+                if any(row[len(key) :]):
+                    found.update(str(tuple(row)).encode())
     return found.hexdigest()
 
 

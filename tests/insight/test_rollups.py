@@ -20,8 +20,8 @@ from backend.conversations.models import Conversation
 from backend.database import Database
 from backend.directory.models import Staff
 from backend.insight import rollups
-from backend.insight.models import CaseCell, CaseFact, Mark, TalkCell
-from backend.insight.rollups import MEASURES, keep_in_step, rebuild
+from backend.insight.models import CaseCell, CaseFact, CaseSum, Mark, TalkCell
+from backend.insight.rollups import CELL, DIMENSIONS, MEASURES, keep_in_step, rebuild
 from backend.knowledge.service import Knowledge
 from bot.client import Reply
 from tests.cases.test_loop import LAMP, AnyActsByAnybody, Loop
@@ -33,10 +33,22 @@ def counts(database: Database) -> tuple[list[Any], ...]:
 
     def rows(session: Session, table: Any) -> list[Any]:
         found = [tuple(row) for row in session.execute(select(*table.__table__.columns))]
-        return sorted(found if table is not CaseCell else [row for row in found if any(row[-len(MEASURES) :])], key=str)
+        counted = [row for row in found if table not in (CaseCell, CaseSum) or any(row[-len(MEASURES) :])]
+        return sorted(counted, key=str)
 
     with database.read() as session:
-        return tuple(rows(session, table) for table in (CaseFact, CaseCell, TalkCell))
+        return tuple(rows(session, table) for table in (CaseFact, CaseCell, CaseSum, TalkCell))
+
+
+def summed_up(cells: list[Any]) -> list[Any]:
+    """The sums that belong to cells, as `counts` gives both."""
+    found: dict[tuple[Any, ...], list[int]] = {}
+    width = len(CELL)
+    for cell in cells:
+        for dimension, value in [("", ""), *zip(DIMENSIONS, cell[2:width], strict=True)]:
+            of = found.setdefault((dimension, *cell[:2], value), [0] * len(MEASURES))
+            of[:] = map(sum, zip(of, cell[width:], strict=True))
+    return sorted(((*key, *of) for key, of in found.items() if any(of)), key=str)
 
 
 class QuickLoop(Loop):
@@ -79,6 +91,7 @@ class CountsInStep(AnyActsByAnybody):
         in_step = counts(self.loop.database)
         rebuild(self.loop.database, self.loop.clock)
         assert counts(self.loop.database) == in_step
+        assert in_step[2] == summed_up(in_step[1])
 
 
 def test_whatever_is_done_to_cases_counts_in_step_are_those_made_anew(database: Database) -> None:
