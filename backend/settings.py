@@ -24,6 +24,7 @@ SECRET_NAMES = (
     "TWILIO_AUTH_TOKEN",
     "CONSOLE_PASSWORD",
     "DATA_KEYS",
+    "BOT_DATA_KEYS",
     "LOOKUP_KEY",
 )
 
@@ -66,6 +67,9 @@ class Settings(BaseSettings):
     data_keys: str = Field(
         description="Fernet keys, commas between them, under which telephone numbers and what was said are kept: the first"
         " encrypts, all decrypt; python -m backend.rotate_keys --new-key makes one"
+    )
+    bot_data_keys: str = Field(
+        description="Fernet keys, commas between them, under which Rasa keeps its side of a dialogue for a week, likewise"
     )
     lookup_key: str = Field(description="keys the hashes by which telephone numbers are found again")
     api_token: str = Field(description="bearer token of the bot and of integrators for /api/v1")
@@ -260,12 +264,13 @@ def checked(settings: Settings) -> Settings:
             )
         if not settings.summary_model:
             raise SettingsRefused("SUMMARY_URL 需要 SUMMARY_MODEL / SUMMARY_URL needs SUMMARY_MODEL")
-    try:
-        [Fernet(key.strip()) for key in settings.data_keys.split(",")]
-    except ValueError:
-        raise SettingsRefused(
-            "DATA_KEYS 应为 Fernet 密钥，以逗号分隔 / DATA_KEYS must be Fernet keys, separated by commas"
-        ) from None
+    for name, keys in (("DATA_KEYS", settings.data_keys), ("BOT_DATA_KEYS", settings.bot_data_keys)):
+        try:
+            [Fernet(key.strip()) for key in keys.split(",")]
+        except ValueError:
+            raise SettingsRefused(
+                f"{name} 应为 Fernet 密钥，以逗号分隔 / {name} must be Fernet keys, separated by commas"
+            ) from None
     return settings
 
 
@@ -291,4 +296,4 @@ def private(path: str, flags: int) -> int:
 
 def new_secret(name: str) -> str:
     """A secret for the setting of this name."""
-    return Fernet.generate_key().decode() if name == "DATA_KEYS" else secrets.token_urlsafe(24)
+    return Fernet.generate_key().decode() if name.endswith("DATA_KEYS") else secrets.token_urlsafe(24)

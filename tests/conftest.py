@@ -29,7 +29,7 @@ from ivr.phone.call import HttpTransport, PracticeCall
 NOON = datetime(2026, 11, 23, 4, 0, tzinfo=UTC)
 """A Monday, 12 o'clock in China."""
 POSTGRES = os.environ.get("TEST_POSTGRES_URL", "postgresql://127.0.0.1/postgres")
-os.environ |= {"DATA_KEYS": f"{'d' * 43}=", "LOOKUP_KEY": "l" * 32}
+os.environ |= {"DATA_KEYS": f"{'d' * 43}=", "BOT_DATA_KEYS": f"{'b' * 43}=", "LOOKUP_KEY": "l" * 32}
 """Of all records that tests make, in whatever process."""
 
 

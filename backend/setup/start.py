@@ -141,6 +141,7 @@ def start_supervisor(settings: Settings) -> "subprocess.Popen[bytes]":
         "BACKEND_URL": f"http://127.0.0.1:{settings.api_port}",
         "API_TOKEN": settings.api_token,
         "BOT_TOKEN": settings.bot_token,
+        "BOT_DATA_KEYS": settings.bot_data_keys,
         "WEB_WORKERS": workers,
         "PROMETHEUS_MULTIPROC_DIR": str(measures),
     }

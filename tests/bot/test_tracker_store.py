@@ -1,0 +1,33 @@
+"""What Rasa keeps of a dialogue outlasts its process, says nothing to who reads the table, and is gone after a week."""
+
+import json
+import os
+import subprocess
+
+from backend.setup.environments import BOT, ROOT
+from backend.setup.train import rasa_environment
+from tests.conftest import missing_service
+
+
+def test_a_dialogue_outlasts_the_process_encrypted_and_goes_after_a_week(database_url: str) -> None:
+    if not (BOT / "bin" / "python").exists():
+        missing_service("the bot's environment (make bot)")
+    done = subprocess.run(
+        [BOT / "bin" / "python", "-m", "tests.bot.stored_dialogues"],
+        cwd=ROOT,
+        env={**os.environ, **rasa_environment(), "BOT_DATABASE_URL": database_url.replace("+psycopg", "")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert json.loads(done.stdout.splitlines()[-1]) == {
+        "same": True,
+        "same events": True,
+        "rows": 3,
+        "in plain text": False,
+        "with a new key": True,
+        "after a week": ["two"],
+        "older version's table": False,
+        "unknown": None,
+    }
