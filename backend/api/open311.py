@@ -324,23 +324,14 @@ def file_request() -> Answer:
         what=report.what,
         place=report.place,
         contact=report.contact,
-        channel="open311",
+        channel=service.PUBLIC,
         locale=locale,
         category=report.category.code,
     )
     with shared.database.write() as session:
         case = service.file_case(session, shared.knowledge, filing, actor, now, shared.settings.jurisdiction)
-        latitude, longitude = report.point or (None, None)
-        public = PublicRequest(
-            case_id=case.id,
-            key_id=caller.key_id,
-            address=report.address,
-            address_id=report.address_id,
-            latitude=latitude,
-            longitude=longitude,
-            media_url=next(iter(report.media_urls), ""),
-        )
-        session.add(public)
+        if session.get(PublicRequest, case.id) is None:  # a repeat (并单) changes nothing of what is shown
+            session.add(public_request(case, caller, report))
         particulars = [answer_words(attribute, values) for attribute, values in report.answers]
         if report.point and report.place != report.map_point:
             particulars.append(report.map_point)
@@ -357,6 +348,20 @@ def file_request() -> Answer:
             "account_id": argument("account_id") or None,
         }
     ]
+
+
+def public_request(case: Case, caller: Caller, report: Report) -> PublicRequest:
+    """What is shown of the place of a case filed by this client."""
+    latitude, longitude = report.point or (None, None)
+    return PublicRequest(
+        case_id=case.id,
+        key_id=caller.key_id,
+        address=report.address,
+        address_id=report.address_id,
+        latitude=latitude,
+        longitude=longitude,
+        media_url=next(iter(report.media_urls), ""),
+    )
 
 
 def key_holder() -> Caller:

@@ -45,6 +45,8 @@ log = logging.getLogger(__name__)
 
 NOT_FOR_AGENCIES = ("filed", "accepted", "declined", "withdrawn", "transferred", "merged")
 """States in which a case's agency is only proposed, or never came to it."""
+PUBLIC = "open311"
+"""The channel whose cases everybody may see."""
 
 
 @dataclass(frozen=True)
@@ -162,7 +164,8 @@ def filed_by_line(session: Session, conversation_id: str) -> Case | None:
 
 def open_case_of(session: Session, filing: Filing) -> Case | None:
     """The open case of the same citizen about the same matter at the same place. None for nobody's, and for a recorded
-    message, whose matter only a listener knows."""
+    message, whose matter only a listener knows. What is filed in public joins what was: nobody makes public by it what was
+    told to the line alone."""
     if not filing.contact or filing.recording_url:
         return None
     theirs = (
@@ -170,6 +173,8 @@ def open_case_of(session: Session, filing: Filing) -> Case | None:
         .where(Case.contact_hash == lookup_hash(filing.contact), Case.state.in_(OPEN_STATES))
         .order_by(Case.id)
     )
+    if filing.channel == PUBLIC:
+        theirs = theirs.where(Case.channel == PUBLIC)
     return next(
         (
             case

@@ -134,6 +134,23 @@ def test_a_service_without_attributes_has_an_empty_definition(web: httpx.Client)
     assert web.get(f"{V2}/services/TR-PARK.json").json() == {"service_code": "TR-PARK", "attributes": []}
 
 
+def test_who_reports_the_same_again_gets_the_same_request_and_nothing_told_to_the_line_alone_is_made_public_by_it(
+    web: httpx.Client, parts: Parts, file: Callable[..., str]
+) -> None:
+    words = "家里暖气一直不热，老人住不下去"
+    with parts.database.write() as session:
+        told = Filing(
+            what=words, place="明湖区湖滨路18号", contact="+8613800001111", channel="phone", category="UT-HEAT"
+        )
+        private = service.file_case(session, parts.knowledge, told, Actor("bot"), parts.clock(), "beijing").number
+    first = file(description=words, phone="13800001111")
+    assert first != private
+    assert file(description=words, phone="13800001111", lat="31.1", long="117.1") == first
+    assert [one["service_request_id"] for one in web.get(f"{V2}/requests.json").json()] == [first]
+    with parts.database.read() as session:
+        assert [service.get_case(session, number).repeats for number in (private, first)] == [0, 1]
+
+
 REQUEST_FIELDS = {
     "service_request_id": str,
     "status": str,
