@@ -24,6 +24,7 @@ from backend.chat.media import PhotoFetcher
 from backend.chat.wechat import WeChatSender
 from backend.clock import Clock, utc_now
 from backend.console import views as console
+from backend.conversations import service as conversation_service
 from backend.conversations.idle import close_idle
 from backend.conversations.outcomes import recent_clicks
 from backend.conversations.summary import Summarizer
@@ -41,15 +42,17 @@ from backend.parts import Parts, parts
 from backend.settings import ROOT, Settings, load_settings
 from backend.strict_json import StrictJson, refuse_unreadable
 from backend.webhooks import make_sender as make_webhook_sender
+from backend.wordings import Wordings
 from bot.catalogue import LOCALES
 from bot.client import Bot, RasaBot
 from ivr import once, outgoing
 from ivr import views as ivr
 from ivr.bridge import Switchboard
+from ivr.calls import PROMPTS
 from ivr.phone.views import make_phone_blueprint
 from ivr.provider import Provider
 from ivr.recovery import Eraser, Recovery
-from ivr.texting import Texter
+from ivr.texting import TEXTS, Texter
 from ivr.transcription import Transcriber
 from ivr.visits import Caller
 
@@ -58,6 +61,9 @@ CONTENT_SECURITY_POLICY = (
     "media-src 'self' https://api.twilio.com; base-uri 'none'; form-action 'self'; frame-ancestors {ancestors}; "
     "connect-src 'self'{events}"
 )
+
+CATALOGUES = {"telephone": PROMPTS, "texts": TEXTS, "conversation": conversation_service.PHRASES}
+"""What the line says that a city may word in its own way."""
 
 DRAINING = ROOT / "var" / "draining"
 """While this file is there the processes of this machine are not ready for new callers (a proxy in front asks /ready)."""
@@ -155,6 +161,7 @@ def make_parts(settings: Settings, bot: Bot | None, clock: Clock) -> Parts:
         knowledge=Knowledge(database, embedder, partial(recent_clicks, database, clock)),
         embedder=embedder,
         telephone=Switchboard(settings, database, clock, Provider(settings)),
+        wordings=Wordings(database, CATALOGUES, written=frozenset({"texts"})),
         summarizer=Summarizer(settings) if settings.summary_url else None,
     )
 

@@ -1,5 +1,5 @@
-"""What the views of one process share: settings, record, clock, bot, knowledge, embedder and telephone, made once by
-app.py."""
+"""What the views of one process share: settings, record, clock, bot, knowledge, embedder, telephone and wordings, made once
+by app.py."""
 
 from dataclasses import dataclass
 
@@ -12,6 +12,7 @@ from backend.database import Database
 from backend.knowledge.embedding import Embedder
 from backend.knowledge.service import Knowledge
 from backend.settings import Settings
+from backend.wordings import Wordings
 from bot.client import Bot
 
 
@@ -26,6 +27,7 @@ class Parts:
     knowledge: Knowledge
     embedder: Embedder | None
     telephone: Telephone
+    wordings: Wordings
     summarizer: Summarizer | None  # None: no service writes summaries
 
 

@@ -32,6 +32,7 @@ KIND_WORDS: Final = {
     "identity": lazy_gettext("市民身份"),
     "legacy_number": lazy_gettext("原热线号码"),
     "log_in": lazy_gettext("登录"),
+    "prompt": lazy_gettext("话术"),
     "report_recipient": lazy_gettext("报告接收人"),
     "screen": lazy_gettext("大屏"),
     "reply_template": lazy_gettext("答复模板"),

@@ -37,6 +37,7 @@ from backend.console import (
     legacy,
     log_in,
     phrases,
+    prompts,
     reports,
     roots,
     second_factor,
@@ -171,6 +172,10 @@ add(
 add("/line/phrases", "phrases", phrases.list_phrases)
 add("/line/phrases/new", "new_phrase", phrases.create_phrase, methods=["GET", "POST"])
 add("/line/phrases/<code>", "phrase", phrases.edit_phrase, methods=["GET", "POST"])
+add("/line/prompts", "prompts", prompts.list_prompts)
+add("/line/prompts/<catalogue>/<key>", "prompt", prompts.edit_prompt, methods=["GET", "POST"])
+add("/line/prompts/<catalogue>/<key>/preview", "preview_prompt", prompts.preview_prompt, methods=["POST"])
+add("/line/prompts/<catalogue>/<key>/delivered", "restore_prompt", prompts.restore_prompt, methods=["POST"])
 add("/line/numbers", "numbers", legacy.list_numbers)
 add("/line/numbers/export", "export_numbers", legacy.export_numbers)
 add("/line/numbers/new", "new_number", legacy.create_number, methods=["GET", "POST"])

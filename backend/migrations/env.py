@@ -9,6 +9,7 @@ from backend import changes as _changes  # noqa: F401
 from backend import outbox as _outbox  # noqa: F401
 from backend import retention as _retention  # noqa: F401
 from backend import webhooks as _webhooks  # noqa: F401
+from backend import wordings as _wordings  # noqa: F401
 from backend.api import models as _api  # noqa: F401
 from backend.cases import inbox as _inbox  # noqa: F401
 from backend.cases import models as _cases  # noqa: F401  # these imports register the tables
