@@ -1,7 +1,7 @@
 """What the line says in a city's own words: changes to the catalogues (bot/catalogue.py), over what is delivered.
 
 A change holds in every process within two seconds. It can't break a call: the facts in braces must be those that are filled
-in there, and what is spoken must be speakable, by the rule that articles are held to.
+in there, what is spoken must be speakable, by the rule that articles are held to, and emergency numbers stay.
 """
 
 import re
@@ -25,6 +25,10 @@ LONGEST: Final = 500
 """Characters of a wording; the longest <Say> and eight parts of a text message hold it."""
 OPTIONAL: Final = frozenset({"city"})
 """Facts that a wording may leave out. All others are what it is said for: a number, a date, a place."""
+EMERGENCY: Final = frozenset({"110", "119", "120", "122", "12356"})
+"""Police, fire and rescue, ambulance, traffic accidents, and psychological help (12356 since 2025-05-01, National Health
+Commission). A wording that sends people there goes on to say the number."""
+DIGITS: Final = str.maketrans("〇零一幺二三四五六七八九０１２３４５６７８９", "0011234567890123456789")
 CONTROL: Final = re.compile(r"[\x00-\x09\x0b-\x1f\x7f]")
 
 
@@ -125,7 +129,7 @@ class Wordings:
 def refusals(wanted: Phrase, delivered: Phrase, language: str, spoken: bool) -> list[Refused]:
     """Why one wording can't be said in place of the delivered one; empty when it can. Pure."""
     found = []
-    for new, old in {(wanted.text, delivered.text), (wanted.speech, delivered.speech)}:
+    for new, old in dict.fromkeys([(wanted.text, delivered.text), (wanted.speech, delivered.speech)]):
         if not new.strip():
             return [Refused("field_empty")]
         if len(new) > LONGEST or CONTROL.search(new):
@@ -137,6 +141,8 @@ def refusals(wanted: Phrase, delivered: Phrase, language: str, spoken: bool) -> 
             found.append(Refused("prompt_fact_unknown", names=in_braces(names - known), known=in_braces(known) or "—"))
         if known - names - OPTIONAL:
             found.append(Refused("prompt_fact_missing", names=in_braces(known - names - OPTIONAL)))
+        if gone := emergency_numbers(old) - emergency_numbers(new):
+            found.append(Refused("prompt_number_missing", numbers=", ".join(sorted(gone))))
     if spoken and not found:
         old_problems = problems(without_facts(delivered.speech), language)
         for problem in problems(without_facts(wanted.speech), language):
@@ -159,6 +165,12 @@ def facts_in(text: str) -> set[str] | None:
 def facts_of(phrase: Phrase) -> set[str]:
     """The facts of a phrase whose braces have been checked."""
     return facts_in(phrase.text + phrase.speech) or set()
+
+
+def emergency_numbers(text: str) -> set[str]:
+    """The emergency numbers that a sentence names, written (119) or as they are spoken (幺幺九, 1 1 9)."""
+    digits = re.sub(r"(?<=\d) (?=\d)", "", text.translate(DIGITS))
+    return set(re.findall(r"\d+", digits)) & EMERGENCY
 
 
 def in_braces(names: set[str]) -> str:

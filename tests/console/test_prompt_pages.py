@@ -87,6 +87,31 @@ def test_a_number_that_a_prompt_is_said_for_can_not_be_left_out(web: httpx.Clien
     assert (refused.status_code, "不能少了 {number}" in refused.text) == (422, True)
 
 
+@pytest.mark.parametrize(
+    ("language", "field", "text", "missing"),
+    [
+        ("zh", "text", "如果正在着火，请马上离开现场。", "119"),
+        ("zh", "text", "如果正在着火，请马上离开，拨打 1190。", "119"),
+        ("zh", "speech", "如果正在着火，请马上离开，立即拨打幺幺零。", "119"),
+        ("en", "speech", "If there is a fire, get out now and call 1 1 0.", "119"),
+    ],
+)
+def test_a_sentence_that_sends_people_to_an_emergency_number_goes_on_to_say_it(
+    web: httpx.Client, parts: Parts, language: str, field: str, text: str, missing: str
+) -> None:
+    log_in(web, "admin1")
+    path = "/console/line/prompts/conversation/danger_fire"
+    form = {
+        f"{name}_{language}": getattr(phrase, name)
+        for language, phrase in parts.wordings.delivered("conversation", "danger_fire").items()
+        for name in ("text", "speech")
+    }
+    refused = save(web, path, {**form, f"{field}_{language}": text})
+    assert (refused.status_code, f"拨打 {missing} 的" in refused.text) == (422, True)
+    reworded = {**form, "text_zh": "着火了就先跑出去，再打１１９。", "speech_zh": "着火了就先跑出去，再打一一九。"}
+    assert save(web, path, reworded).status_code == 302
+
+
 def test_every_delivered_wording_may_be_saved_as_it_stands_and_previews_without_gaps(
     web: httpx.Client, parts: Parts
 ) -> None:
