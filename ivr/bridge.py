@@ -20,7 +20,7 @@ from backend.conversations import service as conversations
 from backend.conversations import telephone
 from backend.conversations.draft import find_place, matters
 from backend.conversations.models import Conversation, Leg, Turn
-from backend.conversations.rules import may_record
+from backend.conversations.rules import SUPERVISING, may_record
 from backend.conversations.safety import find_danger
 from backend.database import Database
 from backend.parts import Parts
@@ -103,8 +103,12 @@ class Switchboard:
                 return
             conversation = conversations.get_conversation(session, leg.conversation_id)
             transferred = conversation.state == "operator" and conversation.operator_id != leg.staff_id
+            operator = operator_of(session, conversation)
         try:
-            self.ask(leg, wish, transferred)
+            if wish in SUPERVISING:
+                self.let_be_heard(leg, wish, operator)
+            else:
+                self.ask(leg, wish, transferred)
         except ProviderFailed as error:
             if error.final:
                 log.warning("a wish for a call was refused (%s): %s", wish, error)
@@ -116,9 +120,21 @@ class Switchboard:
             with self.database.write() as session:
                 session.execute(update(Leg).where(Leg.id == leg_id).values(held=wish == "hold"))
                 changes.note(session, "call", self.clock(), leg.conversation_id, leg.staff_id)
+        if wish in SUPERVISING:
+            with self.database.write() as session:
+                telephone.heard_as(session, session.get_one(Leg, leg_id), wish, self.clock())
+
+    def let_be_heard(self, leg: Leg, how: str, operator: Leg | None) -> None:
+        """Let a supervisor who is in the conference be heard by nobody, by the operator alone, or by everybody
+        (voice/api/conference-participant-resource: muted, coaching, call_sid_to_coach)."""
+        room, sid = leg.conversation_id, leg.sid or ""
+        if how != "coach":
+            self.provider.update_participant(room, sid, muted=how == "listener", coaching=False)
+        elif operator and operator.sid:
+            self.provider.update_participant(room, sid, muted=False, coaching=True, call_sid_to_coach=operator.sid)
 
     def ask(self, leg: Leg, wish: str, transferred: bool) -> None:
-        """Ask the service for one of rules.WISHES. With the operator the conference ends, unless the call has been
+        """Ask the service for one of the other wishes. With the operator the conference ends, unless the call has been
         transferred to another one."""
         sid, room, base = leg.sid or "", leg.conversation_id, self.settings.base_url
         if wish == "join":
@@ -165,7 +181,7 @@ def answered(parts: Parts, leg_id: int, call_sid: str) -> str:
             return staff_voice(parts).end([prompt("bridge_gone", "zh")])
         leg.sid = leg.sid or call_sid
         conversation = conversations.get_conversation(session, leg.conversation_id)
-        if leg.party in ("listener", "coach"):
+        if leg.party in SUPERVISING:
             return let_listen(parts, session, leg, conversation, now)
         if leg.party == "citizen":
             document = greet_citizen(parts, session, leg, conversation, now)
@@ -214,13 +230,19 @@ def greet_citizen(parts: Parts, session: Session, leg: Leg, conversation: Conver
 
 
 def let_listen(parts: Parts, session: Session, leg: Leg, conversation: Conversation, now: datetime) -> str:
-    """A supervisor has answered: hears the call, or is heard by the operator."""
-    operators = telephone.talking(telephone.legs(session, conversation, "operator"))
-    if not operators or not (leg.state == "talking" or telephone.joined(session, leg, now)):
+    """A supervisor has answered: hears the call, and is heard as they wished."""
+    operator = operator_of(session, conversation)
+    if operator is None or not (leg.state == "talking" or telephone.joined(session, leg, now)):
         return staff_voice(parts).end([prompt("bridge_gone", "zh")])
     if leg.party == "coach":
-        return staff_voice(parts).join([], conversation.id, coached=operators[0].sid)
-    return staff_voice(parts).join([], conversation.id, muted=True)
+        return staff_voice(parts).join([], conversation.id, coached=operator.sid)
+    return staff_voice(parts).join([], conversation.id, muted=leg.party == "listener")
+
+
+def operator_of(session: Session, conversation: Conversation) -> Leg | None:
+    """The telephone at which the operator who has the conversation talks."""
+    found = telephone.talking(telephone.legs(session, conversation, "operator"))
+    return next((leg for leg in found if leg.staff_id == conversation.operator_id), None)
 
 
 def whisper(parts: Parts, conversation_id: str) -> str:

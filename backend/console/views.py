@@ -54,6 +54,7 @@ from backend.console.log_in import set_up_log_in
 from backend.console.sections import current_section, sections_of
 from backend.console.sign_on import set_up as set_up_sign_on
 from backend.conversations.presence import BREAK_REASONS
+from backend.conversations.rules import SUPERVISING
 from backend.knowledge.documents import ARCHIVE_BYTES, ARCHIVE_FILES
 from backend.locale import current_locale
 from backend.parts import parts
@@ -323,6 +324,7 @@ def what_every_page_knows() -> dict[str, Any]:
         "LANGUAGES": words.LANGUAGES,
         "PRIORITIES": words.PRIORITIES,
         "PARTIES": words.PARTIES,
+        "SUPERVISING": SUPERVISING,
         "LEG_STATES": words.LEG_STATES,
         "LEG_OUTCOMES": words.LEG_OUTCOMES,
         "CONVERSATION_STATES": words.CONVERSATION_STATES,

@@ -16,6 +16,7 @@ from backend.console.forms import field
 from backend.console.log_in import Person, allowed, me
 from backend.conversations import telephone
 from backend.conversations.models import Conversation, Leg, Recording
+from backend.conversations.rules import SUPERVISING
 from backend.directory.models import Agency, Category, Staff
 from backend.directory.service import present_operators
 from backend.errors import Refused
@@ -46,7 +47,8 @@ class Calls:
     holding: bool
     talks: bool
     held: bool
-    may_listen: bool
+    supervising: Leg | None  # the own leg of a supervisor who is in the call, or is rung to be
+    may_supervise: bool
 
 
 def calls(session: Session, found: Conversation, person: Person, now: datetime) -> Calls | None:
@@ -59,7 +61,7 @@ def calls(session: Session, found: Conversation, person: Person, now: datetime) 
     holding = found.state == "operator" and found.operator_id == person.id
     citizens = [leg for leg in live if leg.party == "citizen" and leg.state == "talking"]
     talks = bool(citizens) and any(leg.party == "operator" and leg.state == "talking" for leg in live)
-    listening = any(leg.party in ("listener", "coach") and leg.staff_id == person.id for leg in live)
+    supervising = next((leg for leg in live if leg.party in SUPERVISING and leg.staff_id == person.id), None)
     return Calls(
         legs=[leg for leg in legs if leg.party != "citizen"],
         recordings=list(session.scalars(select(Recording).where(Recording.conversation_id == found.id))),
@@ -72,7 +74,8 @@ def calls(session: Session, found: Conversation, person: Person, now: datetime) 
         holding=holding,
         talks=talks,
         held=any(leg.held for leg in citizens),
-        may_listen=person.role == "supervisor" and talks and not holding and not listening,
+        supervising=supervising,
+        may_supervise=person.role == "supervisor" and talks and not holding,
     )
 
 
@@ -107,8 +110,9 @@ ACTS: dict[str, Callable[[Session, Conversation, Staff, datetime], None]] = {
     "agency": add_agency,
     "hold": lambda session, found, staff, now: telephone.hold(session, found, staff, True, now),
     "resume": lambda session, found, staff, now: telephone.hold(session, found, staff, False, now),
-    "listen": lambda session, found, staff, now: telephone.listen(session, found, staff, "listener", now),
-    "coach": lambda session, found, staff, now: telephone.listen(session, found, staff, "coach", now),
+    "listener": lambda session, found, staff, now: telephone.supervise(session, found, staff, "listener", now),
+    "coach": lambda session, found, staff, now: telephone.supervise(session, found, staff, "coach", now),
+    "barge": lambda session, found, staff, now: telephone.supervise(session, found, staff, "barge", now),
     "drop": lambda session, found, staff, now: telephone.drop(
         session, found, staff, request.form.get("leg", default=0, type=int), now
     ),

@@ -70,6 +70,7 @@ PARTIES = {
     "agency": lazy_gettext("承办单位"),
     "listener": lazy_gettext("旁听"),
     "coach": lazy_gettext("耳语指导"),
+    "barge": lazy_gettext("加入通话"),
 }
 """Who a telephone in a call belongs to -> what people call them."""
 

@@ -122,7 +122,7 @@ class Leg(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     conversation_id: Mapped[str] = mapped_column(ForeignKey("conversations.id"), index=True)
-    party: Mapped[str] = mapped_column(String(10))  # citizen, operator, agency, listener, coach
+    party: Mapped[str] = mapped_column(String(10))  # citizen, operator, agency, or one of rules.SUPERVISING
     telephone: Mapped[str | None] = mapped_column(Encrypted)  # +86… or client:name; None: withheld
     staff_id: Mapped[int | None] = mapped_column(ForeignKey("staff.id"))
     agency_code: Mapped[str | None] = mapped_column(ForeignKey("agencies.code"))

@@ -215,9 +215,12 @@ LEG_MOVES: dict[tuple[str, str], str] = {
 """(state, act) -> state of one telephone in a conversation: it is to be rung, waits in the queue, rings (or hears what the
 call is about), talks with the others, or is over."""
 
-WISHES = ("join", "queue", "hold", "resume", "leave")
+SUPERVISING = ("listener", "coach", "barge")
+"""As what a supervisor is in a call: unheard, heard by the operator alone, heard by everybody."""
+
+WISHES = ("join", "queue", "hold", "resume", "leave", *SUPERVISING)
 """What the telephone service is asked for about a leg: to bring it in from the queue, to put it back there, to let it hear
-music, to let it talk again, to end it."""
+music, to let it talk again, to end it, to let a supervisor be heard otherwise than before."""
 
 
 def may_record(setting: str, consent: bool | None) -> bool:

@@ -6,7 +6,7 @@ nothing.
 """
 
 from datetime import datetime, timedelta
-from typing import Literal, Protocol
+from typing import Protocol
 
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from backend import changes
 from backend.conversations import presence, service
 from backend.conversations.models import Conversation, Leg, Recording
-from backend.conversations.rules import CALLBACK_TRIES, LEG_MOVES
+from backend.conversations.rules import CALLBACK_TRIES, LEG_MOVES, SUPERVISING
 from backend.directory.models import Agency, Staff
 from backend.directory.service import present_operators
 from backend.errors import Refused
@@ -150,20 +150,28 @@ def add_agency(
     add_leg(session, conversation, "agency", telephone, now, agency=agency)
 
 
-def listen(
-    session: Session, conversation: Conversation, by: Staff, how: Literal["listener", "coach"], now: datetime
-) -> None:
-    """A supervisor hears the call, unheard; or as `coach`, heard by the operator alone. Raises Refused for anybody else."""
+def supervise(session: Session, conversation: Conversation, by: Staff, how: str, now: datetime) -> None:
+    """A supervisor comes into the call as one of rules.SUPERVISING, or is there already and goes on as that. Raises Refused
+    for anybody else."""
     if by.role != "supervisor":
         raise Refused("not_allowed", 403)
     if not by.telephone:
         raise Refused("no_telephone")
     if conversation.operator_id == by.id or not talking(legs(session, conversation, "operator")):
         raise Refused("nobody_talks", 409)
-    for leg in legs(session, conversation, "listener", "coach"):
-        if leg.staff_id == by.id:
-            raise Refused("already_ringing")
-    add_leg(session, conversation, how, by.telephone, now, staff=by)
+    there = next((leg for leg in legs(session, conversation, *SUPERVISING) if leg.staff_id == by.id), None)
+    if there is None:
+        add_leg(session, conversation, how, by.telephone, now, staff=by)
+    elif there.state == "talking":
+        wish(there, how, now)
+    else:  # what they will be is asked for when they answer
+        heard_as(session, there, how, now)
+
+
+def heard_as(session: Session, leg: Leg, how: str, now: datetime) -> None:
+    """From now on a supervisor's leg is this one of rules.SUPERVISING."""
+    leg.party = how
+    changes.note(session, "call", now, leg.conversation_id, leg.staff_id)
 
 
 def hold(session: Session, conversation: Conversation, by: Staff, on: bool, now: datetime) -> None:
@@ -174,7 +182,7 @@ def hold(session: Session, conversation: Conversation, by: Staff, on: bool, now:
 
 def drop(session: Session, conversation: Conversation, by: Staff, leg_id: int, now: datetime) -> None:
     """Let an agency, or an operator who is being rung, go; a supervisor stops listening."""
-    for leg in legs(session, conversation, "operator", "agency", "listener", "coach"):
+    for leg in legs(session, conversation, "operator", "agency", *SUPERVISING):
         if leg.id == leg_id and leg.staff_id != conversation.operator_id:
             if leg.staff_id != by.id:
                 service.require_holder(conversation, by)
@@ -246,7 +254,7 @@ def queue_again(session: Session, conversation: Conversation, now: datetime) -> 
     let go."""
     if conversation.state == "operator":
         service.move(session, conversation, "queue_again", now)
-    for leg in legs(session, conversation, "operator", "agency", "listener", "coach"):
+    for leg in legs(session, conversation, "operator", "agency", *SUPERVISING):
         let_go(session, leg, now)
 
 
@@ -264,6 +272,8 @@ def joined(session: Session, leg: Leg, now: datetime) -> bool:
         for other in legs(session, conversation, "operator"):
             if other.id != leg.id:
                 let_go(session, other, now)
+        for coach in talking(legs(session, conversation, "coach")):
+            wish(coach, "coach", now)  # of the operator who is there now
     for citizen in legs(session, conversation, "citizen"):
         if citizen.state == "queued":
             wish(citizen, "join", now)

@@ -190,6 +190,8 @@ def make_rest_blueprint(switch: Switch, numbers: Sequence[str]) -> Blueprint:
             coached = request.form.get("CallSidToCoach") or member.coached_sid
             if coaches and not coached:
                 raise RestRefused(20001, "Coaching needs CallSidToCoach")
+            if coaches and coached not in {each.sid for each in conference.members}:
+                raise RestRefused(16028, "Participant to be whispered is not present in the conference")
             changes["coached_sid"] = coached if coaches else ""
         switch.change_member(leg, changes, _heard("Hold"), _heard("Announce"))
         return jsonify(participant_json(switch, conference, leg, member))

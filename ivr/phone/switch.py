@@ -34,6 +34,7 @@ from ivr.phone.call import (
     PRACTICE_ACCOUNT,
     CallState,
     DialFailure,
+    Error,
     Event,
     Play,
     PracticeCall,
@@ -707,6 +708,11 @@ class Switch:
         """Join the conference of a Dial. The first who brings a status callback sets it
         (docs/voice/twiml/conference#attributes-statusCallback)."""
         conference = self.open_conference(noun.text)
+        coached = noun.get("coach")
+        if coached and coached not in {each.sid for each in conference.members}:  # docs/api/errors/13240
+            self._hear(leg.address, Error(13240, "Dial->Conference: Invalid Whisper SID", "").to_dict())
+            self._attempt_fails(leg, "failed")
+            return
         if not conference.callback.url and noun.get("statusCallback"):
             conference.callback = Callback(
                 leg.call.url_of(noun, "statusCallback"),
@@ -724,7 +730,7 @@ class Switch:
         member = Member(
             label=noun.get("participantLabel"),
             muted=noun.get("muted") == "true",
-            coached_sid=noun.get("coach"),
+            coached_sid=coached,
             starts=noun.get("startConferenceOnEnter", "true") == "true",
             ends=noun.get("endConferenceOnExit") == "true",
         )

@@ -109,11 +109,11 @@ def test_a_supervisor_may_listen_and_an_operator_may_not(parts: Parts, web: http
     conversation_id = talk(parts, log_in(web, "operator1"))
     web.cookies.clear()
     log_in(web, "operator2")
-    assert post(web, conversation_id, "call/listen").status_code == 403
+    assert post(web, conversation_id, "call/listener").status_code == 403
     web.cookies.clear()
     log_in(web, "supervisor1")
     assert "旁听" in web.get(f"/console/conversations/{conversation_id}").text
-    assert post(web, conversation_id, "call/listen").status_code == 302
+    assert post(web, conversation_id, "call/listener").status_code == 302
     assert legs(parts)[-1] == ("listener", "wanted", "")
 
 

@@ -229,6 +229,12 @@ def dial(line: RunningLine, visit: "Visit", operator: str) -> tuple[Page, Page]:
     return citizen, telephone
 
 
+def speak(telephone: Page, words: str) -> None:
+    """Say something into a practice phone."""
+    telephone.get_by_test_id("speech-input").fill(words)
+    telephone.get_by_test_id("send").click()
+
+
 def step_in(supervisor: Page, talk: Locator, words: str) -> None:
     """Take a talk over from its operator, on the floor, and say something to the citizen."""
     supervisor.get_by_test_id("nav-floor").click()

@@ -3,7 +3,7 @@ against the real line."""
 
 from playwright.sync_api import Page, expect
 
-from tests.end_to_end.conftest import Visit, say, step_in, wrap_up
+from tests.end_to_end.conftest import Visit, dial, say, speak, step_in, wrap_up
 from tests.end_to_end.test_browser import open_chat, picture
 from tests.running_line import RunningLine
 
@@ -92,3 +92,50 @@ def test_a_supervisor_sees_the_floor_whispers_and_steps_in_while_the_operator_is
     picture(supervisor, "wrap-up")
     wrap_up(supervisor, "passed_on")
     network.send("Network.emulateNetworkConditions", FAST)  # nothing is on its way when the operator logs out
+
+
+def test_a_supervisor_listens_to_a_call_whispers_unheard_by_the_citizen_and_steps_in(
+    calm_line: RunningLine, visit: Visit
+) -> None:
+    words = "云水区滨河步道的护栏断了"
+    operator = visit.log_in(calm_line, "operator1", ready=True)
+    citizen, telephone = dial(calm_line, visit, "operator1")
+    speak(citizen, words)
+    expect(citizen.get_by_test_id("transcript")).to_contain_text(words)
+    citizen.get_by_test_id("key-0").click()
+    expect(operator.get_by_test_id("offer")).to_contain_text(words, timeout=SOON)
+    telephone.get_by_test_id("answer-call").click()
+    expect(telephone.get_by_test_id("transcript")).to_contain_text(words)
+
+    supervisor, ear = visit.log_in(calm_line, "supervisor1"), visit.phone()
+    ear.goto(f"{calm_line.base_url}/phone?as=supervisor1")
+    supervisor.get_by_test_id("nav-floor").click()
+    talk = supervisor.get_by_test_id("floor-talk").filter(has_text=words)
+    talk.get_by_test_id("enter").click()
+    picture(supervisor, "floor-call")
+    talk.get_by_test_id("listener").click()
+    supervisor.wait_for_url("**/console/conversations/*")
+    ear.get_by_test_id("answer-call").click()
+    stand = supervisor.get_by_test_id("supervise")
+    expect(stand).to_have_attribute("data-as", "listener")
+    speak(citizen, "断口很尖")
+    expect(ear.get_by_test_id("transcript")).to_contain_text("断口很尖")
+
+    stand.get_by_test_id("coach").click()
+    expect(stand).to_have_attribute("data-as", "coach")
+    speak(ear, "问问有没有人受伤")
+    expect(telephone.get_by_test_id("transcript")).to_contain_text("有没有人受伤")
+    picture(supervisor, "call-coached")
+
+    stand.get_by_test_id("barge").click()
+    expect(stand).to_have_attribute("data-as", "barge")
+    speak(ear, "您好，我是值班长")
+    expect(citizen.get_by_test_id("transcript")).to_contain_text("我是值班长")
+    expect(citizen.get_by_test_id("transcript")).not_to_contain_text("有没有人受伤")
+
+    supervisor.get_by_test_id("drop").click()
+    expect(stand).to_have_attribute("data-as", "")
+    operator.goto(f"{calm_line.base_url}/console")
+    telephone.get_by_test_id("hangup").click()
+    operator.get_by_test_id("unfinished").get_by_role("link").click()
+    wrap_up(operator, "answered")

@@ -5,7 +5,7 @@ import re
 
 from playwright.sync_api import CDPSession, Page, expect
 
-from tests.end_to_end.conftest import Visit, dial, say, wrap_up
+from tests.end_to_end.conftest import Visit, dial, say, speak, wrap_up
 from tests.end_to_end.test_browser import act, look_up, open_case, picture
 from tests.end_to_end.test_desk import FAST, SLOW, accept, ask_for_person
 from tests.running_line import RunningLine
@@ -104,12 +104,6 @@ def test_a_call_goes_from_its_first_word_to_a_closed_case(calm_line: RunningLine
     work_off(calm_line, visit, number)
     rate(citizen, calm_line, number, "8000")
     close_case(desk, number)
-
-
-def speak(telephone: Page, words: str) -> None:
-    """Say something into a practice phone."""
-    telephone.get_by_test_id("speech-input").fill(words)
-    telephone.get_by_test_id("send").click()
 
 
 def network_of(page: Page) -> CDPSession:

@@ -14,6 +14,7 @@ from backend.app import create_app
 from backend.cases.models import Case
 from backend.conversations import service, telephone
 from backend.conversations.models import Conversation, Leg, Recording
+from backend.conversations.rules import SUPERVISING
 from backend.directory.models import Agency, Staff
 from backend.encryption import lookup_hash
 from backend.errors import Refused
@@ -364,24 +365,48 @@ def test_an_agency_is_let_go_by_the_operator(town: Town) -> None:
 
 def test_a_supervisor_listens_unheard_and_a_coach_is_heard_by_the_operator_alone(town: Town) -> None:
     conversation_id = town.talk()
-    town.do(conversation_id, "supervisor1", telephone.listen, "listener")
+    town.do(conversation_id, "supervisor1", telephone.supervise, "listener")
     town.answer(BOSS)
     assert town.hears(CITIZEN, BOSS) and town.hears(ONE, BOSS)
     assert not town.hears(BOSS, CITIZEN) and not town.hears(BOSS, ONE)
     town.hang_up(BOSS)
-    town.do(conversation_id, "supervisor1", telephone.listen, "coach")
+    town.do(conversation_id, "supervisor1", telephone.supervise, "coach")
     town.answer(BOSS)
     assert town.hears(BOSS, ONE) and not town.hears(BOSS, CITIZEN)
     assert town.state(conversation_id) == "operator"
 
 
+@pytest.mark.parametrize("first", SUPERVISING)
+def test_a_supervisor_goes_from_listening_to_coaching_to_speaking_with_both_and_back(town: Town, first: str) -> None:
+    conversation_id = town.talk()
+    town.do(conversation_id, "supervisor1", telephone.supervise, first)
+    town.answer(BOSS)
+    heard = {"listener": (False, False), "coach": (True, False), "barge": (True, True)}
+    assert (town.hears(BOSS, ONE), town.hears(BOSS, CITIZEN)) == heard[first]
+    for how in ("barge", "coach", "listener", "barge"):
+        town.do(conversation_id, "supervisor1", telephone.supervise, how)
+        assert (town.hears(BOSS, ONE), town.hears(BOSS, CITIZEN)) == heard[how]
+        assert town.hears(CITIZEN, BOSS) and town.hears(ONE, BOSS)
+    town.hang_up(BOSS)
+    assert town.hears(ONE, CITIZEN)
+
+
+def test_a_coach_is_heard_by_whom_the_call_was_transferred_to(town: Town) -> None:
+    conversation_id = town.talk()
+    town.do(conversation_id, "supervisor1", telephone.supervise, "coach")
+    town.answer(BOSS)
+    town.do(conversation_id, "operator1", telephone.transfer, town.staff("operator2"))
+    town.answer(TWO)
+    assert town.hears(BOSS, TWO) and not town.hears(BOSS, CITIZEN)
+
+
 def test_only_supervisors_listen_and_only_to_a_talk(town: Town) -> None:
     conversation_id = town.ask_for_person()
     with pytest.raises(Refused, match="nobody_talks"):
-        town.do(conversation_id, "supervisor1", telephone.listen, "listener")
+        town.do(conversation_id, "supervisor1", telephone.supervise, "listener")
     town.take(conversation_id)
     with pytest.raises(Refused, match="not_allowed"):
-        town.do(conversation_id, "operator2", telephone.listen, "listener")
+        town.do(conversation_id, "operator2", telephone.supervise, "listener")
 
 
 def test_on_hold_the_citizen_hears_nothing_of_the_others(town: Town) -> None:

@@ -464,6 +464,14 @@ def test_a_supervisor_listens_muted_and_coaches_one(meeting: Exchange) -> None:
     assert meeting.heard(CITIZEN)[-1] != "问问地址"
 
 
+def test_nobody_coaches_who_is_not_in_the_conference(meeting: Exchange) -> None:
+    operator, stranger = meeting.switch.leg_of(OPERATOR), "CA" + "0" * 32
+    assert operator
+    with pytest.raises(TwilioRestException) as refused:  # docs/api/errors/16028
+        conference_of(meeting).participants(operator.sid).update(coaching=True, call_sid_to_coach=stranger)
+    assert refused.value.code == 16028
+
+
 def test_who_is_taken_out_hangs_up_and_the_others_go_on(meeting: Exchange) -> None:
     conference_of(meeting).participants("operator").delete()
     meeting.switch.tick()
