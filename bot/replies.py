@@ -7,6 +7,7 @@ the schema of schemas at every action's answer).
 
 from typing import Any
 
+import aiohttp
 from rasa.core.nlg.generator import NaturalLanguageGenerator
 from rasa.shared.core.events import BotUttered
 from rasa.shared.core.trackers import DialogueStateTracker
@@ -56,14 +57,18 @@ class Replies(NaturalLanguageGenerator):
         return await self._ask(tracker, "answer", body)
 
     async def _summary(self, tracker: DialogueStateTracker, locale: str) -> dict[str, Any]:
-        """What will be filed, to be confirmed; with how many neighbours have reported the same, where there are some."""
+        """What will be filed, to be confirmed; with how many neighbours have reported the same, where there are some. A line
+        too busy to say so in time must not cost the citizen the report."""
         body = {
             "what": tracker.get_slot("what") or "—",
             "place": tracker.get_slot("where") or "",
             "contact": tracker.get_slot("contact") or "anonymous",
             "conversation_id": tracker.sender_id,
         }
-        status, near = await self._backend.post("/cases/neighbours", body, meta_of(tracker))
+        try:
+            status, near = await self._backend.post("/cases/neighbours", body, meta_of(tracker))
+        except (aiohttp.ClientError, TimeoutError):
+            status, near = 503, {}
         if status != 200 or not near["citizens"]:  # what can't be offered is filed without
             return say.summary(locale, tracker.current_slot_values())
         return say.summary(locale, tracker.current_slot_values(), near["citizens"], near["place"])

@@ -1,14 +1,23 @@
 """A citizen's call with the real bot, from the practice phone through the signed webhooks."""
 
 import re
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import pytest
+from sqlalchemy import select
 
 from backend.cases.models import Case
+from backend.cases.service import Actor, Filing, file_case
 from backend.conversations.models import Conversation
 from backend.database import Database
+from backend.encryption import lookup_hash
+from backend.knowledge.service import Knowledge
 from bot.digits import find_case_number
 from ivr.models import Call
 from ivr.phone.call import PracticeCall, spoken
-from tests.running_line import RunningLine
+from tests.caller import Caller
+from tests.running_line import SECRETS, RunningLine
 
 
 def say(call: PracticeCall, text: str) -> str:
@@ -78,3 +87,29 @@ def test_the_word_for_a_person_brings_a_person_in_the_middle_of_a_report(line: R
     call = line.dial()
     say(call, "我要反映问题")
     assert "工作人员" in say(call, "转人工")
+
+
+@pytest.mark.parametrize(
+    ("answers", "note"), [(lambda call: call.say("确认"), "是"), (lambda call: call.press("2"), "不是")]
+)
+def test_a_caller_is_told_how_many_neighbours_have_reported_it_and_says_whether_it_is_the_same(
+    line: RunningLine, answers: Callable[[Caller], str], note: str
+) -> None:
+    record = Database(line.database_url)
+    with record.write() as session:
+        for last in range(3):
+            water = Filing("小区停水两天了，没有人来修", "安宁小区5号楼", contact=f"+861370000010{last}")
+            file_case(session, Knowledge(), water, Actor("bot"), datetime.now(UTC), "shandong")
+    caller = Caller(line.base_url, SECRETS["TWILIO_AUTH_TOKEN"], number=f"+861360000010{len(note)}").dial()
+    for words in ("我要反映问题", "小区停水两天了，一直没有人来修", "安宁小区8号楼", "两天了"):
+        caller.say(words)
+    told = caller.press("1")
+    assert re.search(r"已有.{1,2}位市民反映过同样的问题，是同一件事请说确认，不是请说单独登记", told)
+    assert find_case_number(answers(caller).split("再说一遍")[0])
+    caller.hang_up()
+    with record.read() as session:
+        case = session.scalars(select(Case).where(Case.contact_hash == lookup_hash(caller.number))).one()
+        assert case.channel == "phone"
+        notes = " ".join(event.details.get("note", "") for event in case.history)
+        assert f"市民说明与邻居反映的{note}同一件事" in notes
+    record.close()
