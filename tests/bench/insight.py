@@ -5,7 +5,7 @@ that counts which were kept in step are those which are then made anew.
 The cases are those of backend/insight/sample_year.py, with their whole histories. PostgreSQL at each size; SQLite up
 to SQLITE_UP_TO. `python -m tests.bench insight` measures up to INSIGHT_CASES (440,000); INSIGHT_CASES=4400000 wants
 25 GB of disk and an hour. Conversations are stored for the last days only, as the queries about them look at no
-others.
+others; as many again as cases were filed in these days became no case.
 """
 
 import hashlib
@@ -90,6 +90,7 @@ def measure(kind: str, url: str, size: int, load: Callable[[Database, Iterator[R
         invention = Invention(city_of(session), SEED, since, DAYS, size // copies, now)
     begun = time.monotonic()
     load(database, recent_talks(invention.cases(1, {}, 1), now - TALKS_OF))
+    ask_only(database, round(size * TALKS_OF.days / DAYS), now)
     if copies > 1:
         copy_cases(database, copies)
     with database.write() as session:
@@ -128,6 +129,36 @@ def recent_talks(rows: Iterable[Rows], since: datetime) -> Iterator[Rows]:
         if one.conversation and one.conversation["started_at"] < since:
             one.case["conversation_id"], one.conversation, one.turns = None, None, []
         yield one
+
+
+def ask_only(database: Database, number: int, now: datetime) -> None:
+    """So many conversations of the last days that became no case: the bot answered, and most were told that it helped; some
+    asked for a person. Those that began a few minutes ago go on."""
+    chance = random.Random(SEED)
+    talks: list[dict[str, Any]] = []
+    turns: list[dict[str, Any]] = []
+    for place in range(number):
+        began = now - TALKS_OF * chance.random()
+        goes_on, asks = now - began < timedelta(minutes=4), chance.random() < 0.2
+        waiting_since = began + timedelta(seconds=40) if asks else None
+        taken_at = waiting_since + timedelta(seconds=min(chance.expovariate(1 / 9), 150)) if waiting_since else None
+        talk = {
+            "id": f"asked-{place}", "channel": chance.choice(("phone", "phone", "chat")), "locale": "zh",
+            "state": ("operator" if asks else "bot") if goes_on else "closed", "failures": 0, "callback_tries": 0,
+            "language": "zh", "skill": "", "priority": 0, "started_at": began, "waiting_since": waiting_since,
+            "taken_at": taken_at, "closed_at": None if goes_on else began + timedelta(minutes=4),
+        }  # fmt: skip
+        talks.append(talk)
+        helped = "solved" if chance.random() < 0.7 else "unsolved"
+        said = (("citizen", "公积金怎么提取", None), ("bot", "可以网上办理", "answer"), ("citizen", "好的", helped))
+        for turn, (speaker, words, act) in enumerate(said, 1):
+            reply = {"act": act, "text": words, "speech": words} if speaker == "bot" else None
+            row = {"conversation_id": talk["id"], "number": turn, "speaker": speaker, "text": words, "reply": reply}
+            turns.append(row | {"act": act, "said_at": began + timedelta(seconds=15 * turn)})
+    with database.write() as session:
+        for table, rows in ((Conversation, talks), (Turn, turns)):
+            for begin in range(0, len(rows), 2000):
+                session.execute(insert(table), rows[begin : begin + 2000])
 
 
 # --- loading --------------------------------------------------------------------------------------------------------

@@ -222,8 +222,15 @@ def test_cases_wait_for_the_model_of_meaning_and_are_grouped_by_it_once_it_is_th
     assert len(set(groups(record, ids)[:3])) == 1
 
 
+def talk_groups(database: Database) -> dict[str, int | None]:
+    """The group of each conversation."""
+    with database.read() as session:
+        return {one.conversation_id: one.group_id for one in session.scalars(select(HotTalk))}
+
+
 def test_groups_that_have_grown_together_are_one_in_the_morning(record: Database, clock: StandingClock) -> None:
     ids = tell(record, clock, [*LIFT, *LIFT])
+    said = [talk(record, clock, (text, "unknown")) for text in LIFT[:2]]
     keep_in_step(record, clock)
     clock.advance(minutes=11)
     group_new(record, Index(), clock)
@@ -233,19 +240,24 @@ def test_groups_that_have_grown_together_are_one_in_the_morning(record: Database
         half = HotGroup(
             **{column.key: getattr(whole, column.key) for column in HotGroup.__table__.columns} | {"id": None}
         )
-        half.size = 3
+        assert whole.size == len(ids) + len(said)
+        half.size = 4
+        whole.size -= half.size
         session.add(half)
         session.flush()
         for number in ids[3:]:
             session.get_one(HotMember, number).group_id = half.id
+        session.scalars(select(HotTalk).where(HotTalk.conversation_id == said[1])).one().group_id = half.id
         gone = half.id
     clock.advance(days=1)
     mend(record, Index(), clock)
     assert set(groups(record, ids)) == {kept}
+    assert talk_groups(record) == dict.fromkeys(said, kept)
     with record.read() as session:
         found = issues.detail(session, gone)
         assert found is not None
-        assert found.group.id == kept
+        assert (found.group.id, found.group.size) == (kept, len(ids) + len(said))
+        assert (found.members.cases, found.members.talks) == (len(ids), len(said))
 
 
 def test_groups_that_take_no_more_keep_no_vectors_and_what_was_warned_of_goes_with_its_group(
@@ -277,6 +289,7 @@ def test_groups_that_take_no_more_keep_no_vectors_and_what_was_warned_of_goes_wi
 
 def test_two_matters_in_one_group_are_two_issues_in_the_morning(record: Database, clock: StandingClock) -> None:
     ids = tell(record, clock, [*LIFT, *NOISES])
+    said = [talk(record, clock, (text, "unknown")) for text in (LIFT[0], NOISES[0])]
     keep_in_step(record, clock)
     clock.advance(minutes=11)
     group_new(record, Index(), clock)
@@ -290,10 +303,11 @@ def test_two_matters_in_one_group_are_two_issues_in_the_morning(record: Database
     found = groups(record, ids)
     assert kept_id in found
     assert [len(set(found[:3])), len(set(found[3:])), len(set(found))] == [1, 1, 2]
+    assert talk_groups(record) == {said[0]: found[0], said[1]: found[-1]}  # each with its matter
     with record.read() as session:
         for number in set(found):
             group = session.get_one(HotGroup, number)
-            assert (group.size, group.name != "") == (found.count(number), True)
+            assert (group.size, group.name != "") == (found.count(number) + 1, True)
 
 
 @given(
