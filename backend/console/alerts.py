@@ -14,7 +14,7 @@ from backend.errors import Refused
 from backend.insight import warning
 from backend.insight.models import Alert, HotGroup
 from backend.insight.names import Names, names
-from backend.insight.warning_rules import BUDGETS, years_between
+from backend.insight.warning_rules import BUDGETS, GROUP_ALERTS, TOPIC_BUDGET, years_between
 from backend.locale import current_locale
 from backend.parts import parts
 
@@ -55,7 +55,7 @@ def list_alerts() -> ResponseReturnValue:
             state=state,
             vain=warning.in_vain(warning.alerts(session, "closed")),
             staff=staff_names(session, {one.assigned_to_id for one in found}),
-            stated=sum(BUDGETS.values()),
+            stated={"series": sum(BUDGETS.values()), "topics": TOPIC_BUDGET, "groups": f"{GROUP_ALERTS:g}"},
             now=parts().clock(),
             STATES=STATES,
             KINDS=KINDS,

@@ -163,6 +163,10 @@ class HotGroup(Base):
     last_at: Mapped[datetime] = mapped_column(UtcDateTime)
     merged_into_id: Mapped[int | None] = mapped_column(ForeignKey("hot_groups.id"))
     root_number: Mapped[str] = mapped_column(String(20), default="")  # of the root issue that was made of it
+    # When it last had unusually many cases (warning.py): from when, until when, and how probable the most unusual were.
+    sign_at: Mapped[datetime | None] = mapped_column(UtcDateTime, index=True)
+    sign_last_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    sign_p: Mapped[float | None]
 
 
 class HotMiddle(Base):

@@ -261,31 +261,40 @@ class Grown:
 
 
 def unusual_groups(session: Session, at: datetime) -> list[Grown]:
-    """The groups that got more cases in the last day than such groups get by chance."""
+    """The groups that got more cases in the last hours than such groups get by chance."""
     since, begin = at - timedelta(days=1), at - timedelta(days=1 + rules.LEVEL_DAYS)
     whole = [HotGroup.merged_into_id.is_(None), HotGroup.last_at >= begin]
     groups = session.scalar(select(func.count()).select_from(HotGroup).where(*whole)) or 0
+    counts: dict[int, dict[int, int]] = {}
+    for hours in rules.BURST_HOURS:
+        for group_id, categories, _ in members(session, at - timedelta(hours=hours), at):
+            counts.setdefault(group_id, {})[hours] = sum(categories.values())
     found = []
     for group_id, categories, districts in members(session, since, at):
-        count = sum(categories.values())
         within = CaseFact.filed_at >= begin, CaseFact.filed_at < since, HotMember.group_id == group_id
         query = select(func.count()).select_from(HotMember).join(CaseFact, CaseFact.case_id == HotMember.case_id)
         before = session.scalar(query.where(*within)) or 0
-        p = rules.of_group(count, before, groups)
-        if p is not None:
+        if unusual := rules.of_group(counts[group_id], before, groups):
+            p, hours = unusual
             main = categories.most_common(1)[0][0], districts.most_common(1)[0][0]
-            found.append(Grown(group_id, since, at, count, (before + 1) / rules.LEVEL_DAYS, p, *main))
+            count, expected = counts[group_id][hours], rules.level_of_group(before, hours)
+            found.append(Grown(group_id, at - timedelta(hours=hours), at, count, expected, p, *main))
     return found
 
 
 def new_topics(session: Session, at: datetime) -> list[Grown]:
     """The young groups whose cases fit no category."""
+    known = members(session, at - timedelta(days=rules.LEVEL_DAYS), at)
+    usual = rules.usual_sorting([categories for _, categories, _ in known], UNSORTED_CATEGORY)
+    first = select(HotGroup.id, HotGroup.first_at).where(HotGroup.first_at >= at - YOUNG)
+    began = {group_id: first_at for group_id, first_at in session.execute(first)}
+    young = [one for one in known if one[0] in began]
     found = []
-    for group_id, categories, districts in members(session, at - YOUNG, at):
-        group = session.get_one(HotGroup, group_id)
-        if group.first_at >= at - YOUNG and rules.is_new_topic(categories, UNSORTED_CATEGORY):
-            district = districts.most_common(1)[0][0]
-            found.append(Grown(group_id, group.first_at, at, sum(categories.values()), 0.0, 1.0, "", district))
+    for group_id, categories, districts in young:
+        p = rules.of_topic(categories, UNSORTED_CATEGORY, usual, len(young))
+        if p is not None:
+            where = districts.most_common(1)[0][0]
+            found.append(Grown(group_id, began[group_id], at, sum(categories.values()), 0.0, p, "", where))
     return found
 
 
@@ -332,13 +341,33 @@ def raise_alerts(session: Session, seen: Seen, now: datetime) -> None:
 
 
 def raise_of_group(session: Session, grown: Grown, now: datetime) -> None:
-    """Make an alert of a group, unless something was warned of that its cases are part of: then that names the group."""
+    """Make an alert of a group that is more unusual than most that were, unless something was warned of that its cases are
+    part of: then that names the group."""
+    limit = note_sign(session, grown)
     for alert in lately(session, now):
         of_category = alert.category in ("", grown.category) and alert.district in ("", grown.district)
         if alert.group_id == grown.group_id or (of_category and not alert.risk and alert.group_id is None):
             alert.group_id, alert.last_at = grown.group_id, max(alert.last_at, grown.at)
             return
-    add_of_group(session, "burst", grown, now)
+    if grown.p < limit:
+        add_of_group(session, "burst", grown, now)
+
+
+def note_sign(session: Session, grown: Grown) -> float:
+    """Put down that a group is unusual, and return the limit that the signs of other groups set for it."""
+    group = session.get_one(HotGroup, grown.group_id)
+    first = session.scalar(select(func.min(HotGroup.sign_at)))
+    weeks = min((grown.at - first) / timedelta(weeks=1), rules.SIGN_WEEKS) if first else 0.0
+    since = grown.at - timedelta(weeks=rules.SIGN_WEEKS)
+    others = select(HotGroup.sign_p).where(HotGroup.sign_at >= since, HotGroup.id != group.id)
+    signs = [p for p in session.scalars(others) if p is not None]
+    goes_on = group.sign_last_at is not None and grown.at - group.sign_last_at <= rules.QUIET["rise"]
+    if goes_on and group.sign_p is not None:
+        group.sign_p = min(group.sign_p, grown.p)
+    else:
+        group.sign_at, group.sign_p = grown.at, grown.p
+    group.sign_last_at = grown.at
+    return rules.limit_of_groups(signs, weeks)
 
 
 def raise_topic(session: Session, grown: Grown, now: datetime) -> None:

@@ -19,7 +19,7 @@ from typing import Any, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import betainc
-from scipy.stats import nbinom
+from scipy.stats import betabinom, nbinom
 
 from backend.calendar import is_public_holiday, is_working_day
 
@@ -32,6 +32,12 @@ RISE_DAYS: Final = (7, 14, 28)
 """Windows in which slow rises are looked for, every night."""
 BUDGETS: Final[dict[Kind, float]] = {"burst": 1.0, "rise": 0.5}
 """False alarms a week that are accepted, over all series together."""
+TOPIC_BUDGET: Final = 0.5
+"""The same of new topics."""
+GROUP_ALERTS: Final = 2.0
+"""Alerts of hot issues a week, right and wrong together."""
+SIGN_WEEKS: Final = 8
+"""From the signs of how many weeks it is known what is as rare as that."""
 LEAST: Final[dict[Kind, int]] = {"burst": 5, "rise": 10}
 """Cases below which nothing is an alarm, however rare (as the Farrington detectors have it)."""
 QUIET: Final[dict[Kind, timedelta]] = {"burst": timedelta(hours=36), "rise": timedelta(days=21)}
@@ -51,6 +57,8 @@ KINDS: Final = 9
 PRIOR_KIND, PRIOR_LEVEL, PRIOR_SEASON, PRIOR_HOURS = 60.0, 2.0, 40.0, 200.0
 """Cases that the more general knowledge counts for beside the series' own: the city's kinds of days, the category's share
 in the district, a season like any other, the city's hours."""
+PRIOR_SORTING: Final = 4.0
+"""Cases for which it counts beside those of groups that one in four isn't sorted as most of its group are."""
 MISFIT: Final[dict[Kind, float]] = {"burst": 0.12, "rise": 0.15}
 """Relative error (standard deviation) that is left in any expectation; chosen on development years."""
 
@@ -289,21 +297,74 @@ def unusual(look: Look, limit: float, least: Mapping[int, int] | None = None) ->
             yield Signal(look, int(row), int(column), float(p))
 
 
-def of_group(count: int, before: int, groups: int) -> float | None:
-    """How probable `count` cases in a day are in a group that had `before` in the LEVEL_DAYS before; None where that is
+def of_group(counts: Mapping[int, int], before: int, groups: int) -> tuple[float, int] | None:
+    """How unusual a group's cases of the last hours are (`counts`: of the last so many hours) that had `before` in the
+    LEVEL_DAYS before: the probability of so many or more in the most unusual window, and the hours of that; None where it is
     nothing unusual among so many groups. That a group has a first case at all is no news."""
-    more = count if before else count - 1
-    p = float(tail(float(more), (before + 1) / LEVEL_DAYS, 1 / (before + 1)))
-    return p if count >= LEAST["burst"] and p < BUDGETS["burst"] / (7 * max(groups, 1)) else None
+    width, found = 1 / (before + 1), []
+    for hours, count in counts.items():
+        if count >= LEAST["burst"]:
+            more = count if before else count - 1
+            found.append((float(tail(float(more), level_of_group(before, hours), width)), hours))
+    return min(found) if found and min(found)[0] < threshold("burst", max(groups, 1)) else None
 
 
-def is_new_topic(categories: Mapping[str, int], unsorted: str) -> bool:
-    """Whether the cases of a young group (by category) are about something that the catalogue has no place for: most of
-    them were sorted nowhere, or no category has half of them."""
+def level_of_group(before: int, hours: int) -> float:
+    """How many cases are expected of a group in so many hours."""
+    return (before + 1) / LEVEL_DAYS * hours / 24
+
+
+def limit_of_groups(signs: Iterable[float], weeks: float) -> float:
+    """The probability below which a group's sign is an alert, when in the last weeks (SIGN_WEEKS at most) groups gave these
+    signs. No distribution tells how many a matter that is new has on its first day: so an alert is what is as unusual as
+    GROUP_ALERTS a week were."""
+    places = int(GROUP_ALERTS * weeks)
+    known = sorted(signs)
+    return known[places] if places < len(known) else 1.0
+
+
+@dataclass(frozen=True)
+class Sorting:
+    """How cases of usual matters are sorted: the share that isn't in the category of most of its group, and how alike
+    groups are in that (the correlation within a group of the beta-binomial distribution)."""
+
+    share: float
+    alike: float
+
+
+def usual_sorting(groups: Iterable[Mapping[str, int]], unsorted: str) -> Sorting:
+    """The same of groups (cases by category), without those that may be new topics."""
+    usual = [one for one in groups if not may_be_topic(one, unsorted)]
+    cases = np.array([sum(one.values()) for one in usual], float)
+    away = cases - np.array([most_sorted(one, unsorted) for one in usual], float)
+    share = (away.sum() + 1) / (cases.sum() + PRIOR_SORTING)
+    chance = share * (1 - share)
+    more = ((away - cases * share) ** 2 - cases * chance).sum()
+    alike = more / max((cases * (cases - 1) * chance).sum(), 1e-9)
+    return Sorting(float(share), float(np.clip(alike, 0.001, 0.5)))
+
+
+def most_sorted(categories: Mapping[str, int], unsorted: str) -> int:
+    """Of a group's cases, how many are in the category that most of them were sorted into."""
+    return max((number for code, number in categories.items() if code != unsorted), default=0)
+
+
+def may_be_topic(categories: Mapping[str, int], unsorted: str) -> bool:
+    """Whether no category has more than half of the cases: what was sorted nowhere is in none."""
+    return 2 * most_sorted(categories, unsorted) <= sum(categories.values())
+
+
+def of_topic(categories: Mapping[str, int], unsorted: str, usual: Sorting, young: int) -> float | None:
+    """How probable it is that so many cases of a usual matter are outside the category of most of them; None where that is
+    nothing unusual among so many young groups, or they are fewer than LEAST. As a group is young for four weeks and grows,
+    each is counted for about one independent look a week."""
     cases = sum(categories.values())
-    if cases < LEAST["burst"]:
-        return False
-    return 2 * categories.get(unsorted, 0) >= cases or 2 * max(categories.values()) < cases
+    if cases < LEAST["burst"] or not may_be_topic(categories, unsorted):
+        return None
+    away = cases - most_sorted(categories, unsorted)
+    size = 1 / usual.alike - 1
+    p = float(betabinom.sf(away - 1, cases, usual.share * size, (1 - usual.share) * size))
+    return p if p < TOPIC_BUDGET / max(young, 1) else None
 
 
 def years_between(p: float, hours: int) -> float:

@@ -1,8 +1,9 @@
 """Alerts of hot issues, of words of risks and of new topics on simulated years, beside a plain threshold and three standard
 deviations. What counts as found is as in warning.py, with the same seeds for choosing and for reporting.
 
-- Hot issues: every hour the cases of each group in the last 24 hours (simulated_groups.py). The baselines look at the mean
-  and the standard deviation of the group's 28 days before. A group that was warned of is quiet for QUIET.
+- Hot issues: every hour the cases of each group in the last 3, 6 and 24 hours (simulated_groups.py), those of 24 for the
+  baselines, which look at the mean and the standard deviation of the group's 28 days before. A group that was warned of is
+  quiet for QUIET.
 - Words of risks: cases by risk and district; of the city's cases as many as SHARES says have such words. The baselines are
   those of warning.py.
 - New topics: young groups that the catalogue has no place for, among young groups of usual matters (`topics` says how they
@@ -13,7 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import cache
+from functools import cache, partial
 from statistics import median
 from typing import Any, Final
 
@@ -29,6 +30,7 @@ from tests.bench.simulated_years import DAY, Event, Years, falling
 QUIET: Final = round(rules.QUIET["rise"] / timedelta(hours=1))
 LEAST: Final = rules.LEAST["burst"]
 DAY_HOURS: Final = 24
+SIGN_HOURS: Final = rules.SIGN_WEEKS * 168
 LEVEL: Final = rules.LEVEL_DAYS * 24
 GRID: Final = {"threshold": np.arange(2.0, 30.0, 0.5), "sigma": np.arange(3.0, 40.0, 0.5)}
 """Factors among which the one is chosen with which a baseline raises as many false alarms as we do."""
@@ -37,8 +39,10 @@ USUAL: Final = {"threshold": 2.0, "sigma": 3.0}
 
 @dataclass(frozen=True)
 class Found:
-    """What a method did in one year: false alarms, and the delay of each thing that happened in hours (None: missed)."""
+    """What a method did in one year: alarms, those that were false, and the delay of each thing that happened in hours
+    (None: missed)."""
 
+    alarms: int
     false: int
     delays: list[float | None]
     sizes: list[str]
@@ -51,6 +55,7 @@ def row_of(parts: Sequence[Found], weeks: float) -> dict[str, Any]:
     hits = [one for one in delays if one is not None]
     return {
         "false_per_week": sum(part.false for part in parts) / weeks,
+        "alarms_per_week": sum(part.alarms for part in parts) / weeks,
         "recall": len(hits) / len(delays),
         "recall_small": sum(one is not None for one in small) / max(1, len(small)),
         "median_delay_hours": median(hits) if hits else None,
@@ -67,13 +72,22 @@ class Moment:
 
     row: int
     hour: int
-    count: int
-    before: int  # in the LEVEL_DAYS before those
-    daily: tuple[float, float]  # mean and standard deviation of the 28 days before those
+    counts: dict[int, int]  # of the last so many hours
+    before: int  # in the LEVEL_DAYS before the last day
+    daily: tuple[float, float]  # mean and standard deviation of the 28 days before it
     groups: int  # that were alive
 
 
 Decide = Callable[[Moment], bool]
+
+
+@dataclass
+class Episode:
+    """A time in which a group gave signs, and how probable the most unusual one was."""
+
+    begin: int
+    last: int
+    p: float
 
 
 def moments(year: Groups) -> list[Moment]:
@@ -92,13 +106,29 @@ def moments(year: Groups) -> list[Moment]:
         days = np.diff(sums[row, begin - 28 * 24 : begin + 1 : 24])
         before = int(sums[row, begin] - sums[row, max(0, begin - LEVEL)])
         spread = float(days.mean()), float(days.std(ddof=1))
-        found.append(Moment(int(row), hour, int(last_day[row, at]), before, spread, int(groups[hour])))
+        counts = {length: int(sums[row, hour] - sums[row, hour - length]) for length in rules.BURST_HOURS}
+        found.append(Moment(int(row), hour, counts, before, spread, int(groups[hour])))
     return sorted(found, key=lambda one: (one.hour, one.row))
 
 
-def ours_of_groups(one: Moment) -> bool:
-    """What the line does."""
-    return rules.of_group(one.count, one.before, one.groups) is not None
+class OursOfGroups:
+    """What the line does in a year, with the signs that groups gave so far (warning.note_sign)."""
+
+    def __init__(self) -> None:
+        self.episodes: dict[int, list[Episode]] = {}
+
+    def __call__(self, one: Moment) -> bool:
+        unusual = rules.of_group(one.counts, one.before, one.groups)
+        if unusual is None:
+            return False
+        others = [episode for row, some in self.episodes.items() if row != one.row for episode in some]
+        known = [episode.p for episode in others if episode.begin >= one.hour - SIGN_HOURS]
+        first = min((episode.begin for some in self.episodes.values() for episode in some), default=one.hour)
+        own = self.episodes.setdefault(one.row, [])
+        if not own or one.hour - own[-1].last > QUIET:
+            own.append(Episode(one.hour, one.hour, unusual[0]))
+        own[-1].last, own[-1].p = one.hour, min(own[-1].p, unusual[0])
+        return unusual[0] < rules.limit_of_groups(known, min(one.hour - first, SIGN_HOURS) / 168)
 
 
 def plain_of_groups(name: str, factor: float) -> Decide:
@@ -106,7 +136,8 @@ def plain_of_groups(name: str, factor: float) -> Decide:
 
     def decide(one: Moment) -> bool:
         mean, spread = one.daily
-        return one.count > (factor * max(mean, 1.0) if name == "threshold" else mean + factor * spread)
+        limit = factor * max(mean, 1.0) if name == "threshold" else mean + factor * spread
+        return one.counts[DAY_HOURS] > limit
 
     return decide
 
@@ -130,26 +161,26 @@ def matched(alarms: Sequence[tuple[int, int]], events: Sequence[tuple[int, int, 
         min((at - one[1] for (_, at), hits in zip(alarms, of, strict=True) if hits[place]), default=None)
         for place, one in enumerate(events)
     ]
-    return Found(sum(not any(hits) for hits in of), delays, [one[3] for one in events])
+    return Found(len(alarms), sum(not any(hits) for hits in of), delays, [one[3] for one in events])
 
 
 def measure_groups(size: int, develop: int, seeds: Sequence[int]) -> dict[str, dict[str, Any]]:
     """All methods on the same years; the factors of "as many" are those of the development year."""
     year = simulated_groups.simulate(develop, size)
     seen = moments(year)
-    allowed = of_groups(year, seen, ours_of_groups).false
-    methods: dict[str, Decide] = {"ours": ours_of_groups}
+    allowed = of_groups(year, seen, OursOfGroups()).false
+    methods: dict[str, Callable[[], Decide]] = {"ours": OursOfGroups}
     for name, factor in USUAL.items():
-        methods[f"{name}, as usual"] = plain_of_groups(name, factor)
+        methods[f"{name}, as usual"] = partial(plain_of_groups, name, factor)
     for name, grid in GRID.items():
         fits = (one for one in grid if of_groups(year, seen, plain_of_groups(name, one)).false <= allowed)
-        methods[f"{name}, as many false alarms"] = plain_of_groups(name, float(next(fits, grid[-1])))
+        methods[f"{name}, as many false alarms"] = partial(plain_of_groups, name, float(next(fits, grid[-1])))
     parts: dict[str, list[Found]] = {name: [] for name in methods}
     for seed in seeds:
         year = simulated_groups.simulate(seed, size)
         seen = moments(year)
-        for name, decide in methods.items():
-            parts[name].append(of_groups(year, seen, decide))
+        for name, begun in methods.items():
+            parts[name].append(of_groups(year, seen, begun()))
     weeks = len(seeds) * (HOURS / 24 - WARM_UP) / 7
     return {name: row_of(some, weeks) for name, some in parts.items()}
 
@@ -243,14 +274,26 @@ def routed(chance: np.random.Generator, codes: Sequence[str]) -> str:
 
 
 def ours_of_topics(groups: Sequence[Sequence[tuple[int, str]]]) -> Iterator[tuple[int, int]]:
-    """(group, day) of each alarm, once a group: what the line does every night."""
+    """(group, day) of each alarm, once a group: what the line does every night with the groups of LEVEL_DAYS."""
+    came: dict[int, list[tuple[int, str]]] = {}
     for number, group in enumerate(groups):
-        begin, seen = group[0][0], Counter[str]()
-        for day in range(begin, min(begin + YOUNG.days, 365)):
-            seen.update(code for at, code in group if at == day)
-            if day >= WARM_UP and rules.is_new_topic(seen, UNSORTED_CATEGORY):
+        for day, code in group:
+            came.setdefault(day, []).append((number, code))
+    seen, last, warned = [Counter[str]() for _ in groups], dict[int, int](), set[int]()
+    for day in range(365):
+        for number, code in came.get(day, ()):
+            seen[number][code] += 1
+            last[number] = day
+        if day < WARM_UP:
+            continue
+        known = [one for one, at in last.items() if at > day - rules.LEVEL_DAYS and seen[one].total() >= LEAST]
+        usual = rules.usual_sorting([seen[one] for one in known], UNSORTED_CATEGORY)
+        young = [one for one in known if groups[one][0][0] > day - YOUNG.days]
+        for number in young:
+            unusual = rules.of_topic(seen[number], UNSORTED_CATEGORY, usual, len(young))
+            if number not in warned and unusual is not None:
+                warned.add(number)
                 yield number, day + 1
-                break
 
 
 def plain_of_topics(name: str, factor: float, nowhere: Mapping[int, int]) -> Iterator[tuple[int, int]]:

@@ -130,6 +130,30 @@ def test_a_young_group_that_fits_no_category_is_a_new_topic_once(record: Databas
     assert [one.kind for one in alerts if one.group_id].count("topic") == 1
 
 
+def test_a_hot_issue_is_an_alert_when_it_is_as_unusual_as_few_were_in_the_last_weeks(
+    database: Database, clock: StandingClock
+) -> None:
+    with database.write() as session:
+        groups = [
+            HotGroup(
+                name=str(number), size=9, total=b"", words={}, district="", community="", first_at=clock(),
+                last_at=clock(), sign_at=clock() - timedelta(days=number), sign_last_at=clock(), sign_p=10.0**-number,
+            )
+            for number in range(1, 57)
+        ]  # fmt: skip
+        groups += [HotGroup(name="", size=9, total=b"", words={}, district="", community="") for _ in range(2)]
+        for group in groups[-2:]:
+            group.first_at = group.last_at = clock()
+        session.add_all(groups)
+        session.flush()
+        for group, p in ((groups[-2], 1e-30), (groups[-1], 1e-50)):
+            grown = warning.Grown(group.id, clock() - timedelta(hours=3), clock(), 9, 0.1, p, "UT-WATER", "明湖区")
+            warning.raise_of_group(session, grown, clock())
+        alerts = list(session.scalars(select(Alert)))
+        assert [one.group_id for one in alerts] == [groups[-1].id]
+        assert groups[-2].sign_p == 1e-30 and groups[-2].sign_at == clock()  # and raises the bar for those that come
+
+
 def test_whoever_gets_alerts_by_mail_is_written_to_once(record: Database, clock: StandingClock) -> None:
     with record.write() as session:
         session.add(Recipient(kind="alert", locale="zh", address="duty@example.com", added_at=clock()))

@@ -119,3 +119,36 @@ def test_nothing_is_said_twice_until_it_has_been_quiet() -> None:
     long_ago = Episode("burst", 1, 1, AT - rules.QUIET["burst"] - timedelta(hours=1))
     assert rules.sort_out([signal], [lately], LIMITS)[0][1] is lately
     assert rules.sort_out([signal], [long_ago], LIMITS)[0][1] is None
+
+
+def test_of_groups_no_more_become_alerts_than_a_week_may_bring_however_many_are_unusual() -> None:
+    """Many matters begin with many cases on their first day: each of these would be an alert by chance alone."""
+    chance = np.random.default_rng(5)
+    signs: list[float] = []
+    raised = 0
+    for week in range(40):
+        for p in 10 ** -chance.uniform(6, 30, 30):
+            known = signs[-rules.SIGN_WEEKS * 30 :]
+            raised += p < rules.limit_of_groups(known, min(week, rules.SIGN_WEEKS))
+            signs.append(p)
+    assert 0.5 * rules.GROUP_ALERTS <= raised / 40 <= 1.5 * rules.GROUP_ALERTS
+
+
+def test_a_group_is_unusual_in_the_hours_in_which_most_of_its_cases_came() -> None:
+    slowly, at_once = rules.of_group({3: 2, 6: 4, 24: 12}, 3, 100), rules.of_group({3: 10, 6: 11, 24: 12}, 3, 100)
+    assert slowly and at_once
+    assert (slowly[1], at_once[1]) == (24, 3) and at_once[0] < slowly[0]
+    assert rules.of_group({3: 4, 6: 4, 24: 4}, 0, 1) is None  # fewer than LEAST
+
+
+def test_a_matter_that_is_sorted_badly_by_chance_is_no_new_topic() -> None:
+    """One in four is sorted elsewhere; of so many groups some have half of their cases there."""
+    chance = np.random.default_rng(6)
+    groups = []
+    for _ in range(400):
+        away = int(chance.binomial(8, 0.25))
+        groups.append({"A": 8 - away, **{f"B{number}": 1 for number in range(away)}})
+    usual = rules.usual_sorting(groups, "NONE")
+    assert sum(rules.may_be_topic(one, "NONE") for one in groups) > 20
+    assert sum(rules.of_topic(one, "NONE", usual, len(groups)) is not None for one in groups) <= 2
+    assert rules.of_topic({"NONE": 14, "A": 3, "B": 3}, "NONE", usual, len(groups)) is not None
