@@ -4,6 +4,7 @@ Only what was filed through this interface is shown by it: its clients publish w
 telephone or in the chat stays between them and the line.
 """
 
+import logging
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -61,6 +62,7 @@ MEDIA_LIMIT: Final = 6
 URL_LIMIT: Final = 500
 FORMS: Final = "<any(xml, json):form>"
 
+log = logging.getLogger(__name__)
 blueprint = Blueprint("open311", __name__, url_prefix="/open311")
 
 
@@ -116,17 +118,25 @@ def let_every_site_ask(response: Response) -> Response:
 @blueprint.errorhandler(Refusals)
 @blueprint.errorhandler(HTTPException)
 def tell_errors(error: Refused | Refusals | HTTPException) -> Response:
-    """What is wrong, as the specification has it: 404 for what is not there, 403 for keys, 400 for all else, and a list."""
+    """What is wrong, as the specification has it: 404 for what is not there, 403 for keys, 500 for the line's
+    own faults, 400 for nearly all else, and a list."""
     if isinstance(error, HTTPException):
         codes = {404: "not_found", 405: "not_found", 429: "too_many_requests"}
         error = Refused(codes.get(error.code or 400, "bad_request"), error.code or 400)
     reasons = error.reasons if isinstance(error, Refusals) else [error]
-    statuses = [reason.status if reason.status in (403, 404, 413, 429) else 400 for reason in reasons]
+    statuses = [reason.status if reason.status in (403, 404, 413, 429, 500) else 400 for reason in reasons]
     content = [
         {"code": status, "description": reason.sentence(current_locale())}
         for status, reason in zip(statuses, reasons, strict=True)
     ]
     return respond("errors", content, "json" if request.path.endswith(".json") else "xml", max(set(statuses)))
+
+
+@blueprint.errorhandler(Exception)
+def tell_fault(error: Exception) -> Response:
+    """Something that nobody foresaw, in the form that the client reads."""
+    log.error("unforeseen error at %s", request.endpoint, exc_info=error)
+    return tell_errors(Refused("server_fault", 500))
 
 
 @blueprint.route("/", defaults={"rest": ""}, methods=["GET", "POST", "PUT", "PATCH", "DELETE"])

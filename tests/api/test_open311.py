@@ -151,6 +151,16 @@ def test_who_reports_the_same_again_gets_the_same_request_and_nothing_told_to_th
         assert [service.get_case(session, number).repeats for number in (private, first)] == [0, 1]
 
 
+@pytest.mark.parametrize("form", ["json", "xml"])
+def test_what_nobody_foresaw_is_told_in_the_form_asked_for(
+    web: httpx.Client, key: str, form: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(service, "file_case")
+    broken = web.post(f"{V2}/requests.{form}", data={"api_key": key, "service_code": "TR-PARK", **PLACE})
+    assert broken.status_code == 500
+    assert [code for code, _ in errors_of(broken)] == ["500"]
+
+
 REQUEST_FIELDS = {
     "service_request_id": str,
     "status": str,
