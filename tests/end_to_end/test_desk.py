@@ -1,6 +1,8 @@
 """Several people at once: an operator whose browser dies, a slow network, a supervisor on the floor. Each in a real browser,
 against the real line."""
 
+import re
+
 from playwright.sync_api import Page, expect
 
 from tests.end_to_end.conftest import Visit, dial, say, speak, step_in, wrap_up
@@ -9,6 +11,13 @@ from tests.running_line import RunningLine
 
 SOON = 45_000
 """ms: half a minute until a console counts as dead, and a slow machine."""
+COUNT_TONES = """
+    window.tones = 0;
+    const start = OscillatorNode.prototype.start;
+    OscillatorNode.prototype.start = function (...when) { tones += 1; return start.apply(this, when); };
+    null;
+"""
+"""What a page plays can't be heard here; that it plays can."""
 SLOW = {"offline": False, "latency": 300, "downloadThroughput": 50_000, "uploadThroughput": 20_000}
 """A bad mobile connection: ms, bytes a second."""
 FAST = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
@@ -56,6 +65,30 @@ def test_a_killed_browser_gives_its_chat_to_the_next_operator_with_nothing_lost(
     expect(citizen.get_by_test_id("chat")).to_have_attribute("data-state", "operator")
     second.get_by_test_id("close").click()
     wrap_up(second, "answered")
+
+
+def test_who_wants_it_hears_that_somebody_is_offered_and_everybody_sees_it_on_the_tab(
+    calm_line: RunningLine, visit: Visit
+) -> None:
+    desk = visit.log_in(calm_line, "operator1")
+    desk.get_by_test_id("bell").click()
+    expect(desk.get_by_test_id("bell")).to_have_attribute("aria-pressed", "true")
+    expect(desk.get_by_test_id("bell")).to_have_text("提示音")
+    desk.get_by_test_id("presence-ready").click()
+    expect(desk.get_by_test_id("presence")).to_have_attribute("data-ready", "yes")
+    expect(desk.get_by_test_id("bell")).to_have_attribute("aria-pressed", "true")
+    desk.locator("h1").click()
+    expect(desk.get_by_test_id("bell")).to_have_text("提示音")
+    desk.evaluate(COUNT_TONES)
+    ask_for_person(calm_line, visit, "静湖区梧桐路的井盖响")
+    expect(desk).to_have_title(re.compile(r"^\(1\) 分配给您 · .*接听台"), timeout=SOON)
+    expect(desk.locator("link[rel=icon]")).to_have_attribute("href", re.compile("icon-offered"))
+    desk.wait_for_function("tones >= 2")
+    picture(desk, "desk-bell")
+    accept(desk, "井盖响")
+    expect(desk).not_to_have_title(re.compile("分配给您"))
+    desk.get_by_test_id("close").click()
+    wrap_up(desk, "answered")
 
 
 def test_a_supervisor_sees_the_floor_whispers_and_steps_in_while_the_operator_is_on_a_slow_network(

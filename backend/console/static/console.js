@@ -35,11 +35,18 @@ document.addEventListener("htmx:beforeSwap", (event) => {
 // --- the queue ------------------------------------------------------------------------------------------------------
 
 const title = document.title;
+let offered = ""; // what the tab says first of all (bell.js)
+let inQueue = "";
+const tellTitle = (words = offered) => {
+  offered = words;
+  document.title = [offered, `${inQueue}${title}`].filter(Boolean).join(" · ");
+};
 const tellQueue = () => {
   const queue = document.querySelector('[data-testid="queue"]');
   if (!queue) return;
   const { count } = queue.dataset;
-  document.title = count === "0" ? title : `(${count}) ${title}`;
+  inQueue = count === "0" ? "" : `(${count}) `;
+  tellTitle();
   const status = byId("queue-status");
   const sentence = status.dataset.say.replace("{count}", count);
   if (status.textContent !== sentence) status.textContent = sentence; // read out only when the number changes
