@@ -163,6 +163,13 @@ class Seen:
         kind: rules.Kind = "rise" if alert.kind == "rise" else "burst"
         return Episode(kind, self.rows.index(row), self.columns.index(alert.district), alert.last_at)
 
+    def came(self, signal: Signal) -> int:
+        """The cases of a signal as people count them: a rise is judged by days whose extremes are cut down."""
+        if signal.look.kind == "burst":
+            return signal.count
+        days = self.baseline.raw[-(signal.look.hours // 24) :]
+        return int(days[:, signal.category, signal.district].sum())
+
     def days(self, signal: Signal) -> list[list[Any]]:
         """Day, cases, expected, upper limit of the last days of a signal's series, and of today so far."""
         found = []
@@ -327,7 +334,7 @@ def raise_alerts(session: Session, seen: Seen, now: datetime) -> None:
             alert = Alert(
                 kind=look.kind, category="" if seen.of_risks else row, district=column,
                 risk=row if seen.of_risks else "", since=signal.since, raised_at=now, last_at=look.at,
-                hours=look.hours, count=signal.count, expected=round(signal.expected, 2), p=signal.p,
+                hours=look.hours, count=seen.came(signal), expected=round(signal.expected, 2), p=signal.p,
                 days=seen.days(signal),
             )  # fmt: skip
             raised[Episode(look.kind, signal.category, signal.district, look.at)] = alert
@@ -336,7 +343,7 @@ def raise_alerts(session: Session, seen: Seen, now: datetime) -> None:
         alert = raised[episode]
         alert.last_at = max(alert.last_at, signal.look.at)
         if (episode.category, episode.district) == (signal.category, signal.district) and signal.p <= alert.p:
-            alert.hours, alert.count, alert.p = signal.look.hours, signal.count, signal.p
+            alert.hours, alert.count, alert.p = signal.look.hours, seen.came(signal), signal.p
             alert.expected, alert.since = round(signal.expected, 2), min(alert.since, signal.since)
 
 
