@@ -231,8 +231,9 @@ class Segment:
         self.asked_pairs, told_pairs = ((count @ diags_array(pairs).tocsr()).tocsr() for count in counts)
         document_pairs = adding(self.document_of[told_of]) @ told_pairs
         self.entry_pairs = (adding(self.entry_of) @ self.asked_pairs + adding(told_of) @ told_pairs).tocsr()
-        nothing = np.zeros((1, 0), dtype=np.float32)
-        self.raw_asked, raw_told = (vectors.asked(asked), vectors.told(told)) if vectors else (nothing, nothing)
+        different, self.asked_of = numbered(asked)
+        nothing = np.zeros((len(different), 0), dtype=np.float32)
+        self.raw_asked, raw_told = (vectors.asked(different), vectors.told(told)) if vectors else (nothing, nothing)
         self.norms = norms or Norms(
             rarity(*counts),
             WordNorms.of(asked_words),
@@ -240,8 +241,8 @@ class Segment:
             WordNorms.of(document_words),
             WordNorms.of(document_pairs),
             WordNorms.of(self.entry_pairs),
-            middle(self.raw_asked),
-            middle(raw_told),
+            middle(self.raw_asked, np.bincount(self.asked_of, minlength=len(different))),
+            middle(raw_told, np.ones(len(raw_told))),
         )
         asked_rows, told_rows = (cosine_rows(count, self.norms.characters) for count in counts)
         sums = adding(self.entry_of) @ asked_rows
@@ -256,8 +257,11 @@ class Segment:
         if vectors:
             self.asked_vectors = unit(self.raw_asked - self.norms.asked_middle)
             self.told_vectors = unit(raw_told - self.norms.told_middle)
-            self.vector_sums = np.asarray(adding(self.entry_of) @ self.asked_vectors)
-            self.vector_sum_lengths = np.linalg.norm(self.vector_sums, axis=1)
+            ways = csr_matrix(
+                (np.ones(len(asked), dtype=np.float32), self.asked_of, [*self.asked_from, len(asked)]),
+                shape=(len(entries), len(different)),
+            )
+            self.vector_sum_lengths = np.linalg.norm(ways @ self.asked_vectors, axis=1)
 
     def rankers(self, plain: Texts, vectors: Floats | None, left_out: Rows | None = None) -> Floats:
         """The scores of each ranker (last axis, as in WEIGHTS) for each question and entry; `left_out` are the rows of the
@@ -281,13 +285,15 @@ class Segment:
         ]
         if vectors is not None:
             turned = unit(vectors - self.norms.asked_middle)
-            similar = turned @ self.asked_vectors.T
+            similar = (turned @ self.asked_vectors.T)[:, self.asked_of]
+            sums = np.add.reduceat(similar, self.asked_from, axis=1)
             found += [
                 best(without(similar, left_out), self.asked_from),
-                self._middle(turned @ self.vector_sums.T, self.vector_sum_lengths, left_out),
+                self._middle(sums, self.vector_sum_lengths, left_out),
                 best(turned @ self.told_vectors.T, self.told_from),
             ]
-        return np.stack(found, axis=2).astype(np.float32)
+        # each ranker's scores lie together, however they are looked at: what follows goes through them ranker by ranker
+        return np.stack(found, axis=1, dtype=np.float32).transpose(0, 2, 1)
 
     def _covered(self, runs: csr_matrix, left_out: Rows | None) -> Floats:
         """The share of each question's pairs, weighed by how rare they are, that is anywhere in an entry."""
@@ -369,7 +375,7 @@ class Index:
         score = np.where(permitted, on_one_scale(raw) @ learned.weights, -np.inf)
         if certain:
             score[known] = np.inf
-        order = np.argsort(-score, kind="stable")[: max(limit, CLARIFY_AMONG + 1)]
+        order = highest(score, max(limit, CLARIFY_AMONG + 1))
         order = order[score[order] > -np.inf]
         matches = [Match(self.ids[place], likeness(score[place])) for place in order[:limit]]
         if certain:
@@ -384,7 +390,7 @@ def learn(base: Segment, vectors: Vectors | None) -> tuple[Learned, Learned]:
     lexical = learned_from(base, teaching, None, None)
     if not vectors:
         return lexical, lexical
-    return lexical, learned_from(base, teaching, base.raw_asked[teaching], vectors.asked(STRANGERS))
+    return lexical, learned_from(base, teaching, base.raw_asked[base.asked_of[teaching]], vectors.asked(STRANGERS))
 
 
 def learned_from(base: Segment, teaching: Rows, vectors: Floats | None, strange: Floats | None) -> Learned:
@@ -474,6 +480,14 @@ def flatten(texts: Sequence[Texts]) -> tuple[list[str], Rows]:
     return [text for _, text in found], np.array([place for place, _ in found], dtype=np.intp)
 
 
+def numbered(texts: Texts) -> tuple[list[str], Rows]:
+    """Each different text once, and for each of `texts` its place among them. Passages of a document are all asked for by
+    its title, whose vector is then kept, and compared, once."""
+    places: dict[str, int] = {}
+    of = [places.setdefault(text, len(places)) for text in texts]
+    return list(places), np.array(of, dtype=np.intp)
+
+
 def first_rows(entry_of: Rows) -> Rows:
     """Where each entry's texts begin."""
     return np.flatnonzero(np.diff(entry_of, prepend=-1))
@@ -528,9 +542,9 @@ def bm25_rows(counts: csr_matrix, norms: WordNorms) -> csr_matrix:
     return scored.astype(np.float32)
 
 
-def middle(vectors: Floats) -> Floats:
-    """The middle around which these vectors crowd."""
-    return np.asarray(vectors.mean(axis=0) * len(vectors) / (len(vectors) + CENTRE_OF), dtype=np.float32)
+def middle(vectors: Floats, times: NDArray[Any]) -> Floats:
+    """The middle around which these vectors crowd, each of which is there so many `times`."""
+    return np.asarray(times.astype(np.float32) @ vectors / (times.sum() + CENTRE_OF), dtype=np.float32)
 
 
 def by_term(rows: csr_matrix) -> csr_matrix:
@@ -571,6 +585,16 @@ def on_one_scale(raw: Floats) -> Floats:
     entries = raw.ndim - 2
     spread = raw.std(axis=entries, keepdims=True)
     return np.asarray((raw - raw.mean(axis=entries, keepdims=True)) / (spread + 1e-6), dtype=np.float32)
+
+
+def highest(scores: Floats, most: int) -> Rows:
+    """The places of the highest scores, `most` at most, the highest first; of equal ones the earlier comes first."""
+    if most < len(scores):
+        least = np.partition(scores, -most)[-most]
+        places = np.flatnonzero(scores >= least)
+    else:
+        places = np.arange(len(scores))
+    return places[np.argsort(-scores[places], kind="stable")][:most]
 
 
 def likeness(score: float) -> float:

@@ -13,7 +13,19 @@ from backend.database import Database
 from backend.knowledge import service
 from backend.knowledge.models import Article
 from backend.knowledge.rules import holds_in, period_named, verdict
-from backend.knowledge.search import WEIGHTS, Entry, Floats, Index, Segment, Terms, words
+from backend.knowledge.search import (
+    CENTRE_OF,
+    WEIGHTS,
+    Entry,
+    Floats,
+    Index,
+    Segment,
+    Terms,
+    Vectors,
+    highest,
+    unit,
+    words,
+)
 from backend.knowledge.service import Knowledge
 from backend.knowledge.text import grams, normalise
 from tests.conftest import StandingClock
@@ -246,3 +258,30 @@ def test_a_way_of_asking_that_is_tried_does_not_find_itself() -> None:
     asked = segment.plain[:1]
     assert segment.rankers(asked, None)[0, 0, covered] == 1
     assert segment.rankers(asked, None, np.array([0]))[0, 0, covered] == 0
+
+
+def test_of_equal_scores_the_earlier_entry_comes_first_however_many_are_asked_for() -> None:
+    scores = np.array([1, 3, 2, 3, -np.inf, 2, 3], dtype=np.float32)
+    every = [1, 3, 6, 2, 5, 0, 4]
+    assert [highest(scores, most).tolist() for most in range(1, 9)] == [every[:most] for most in range(1, 9)]
+
+
+def test_passages_that_share_a_title_are_each_as_near_to_a_question_as_alone() -> None:
+    def rows(texts: Sequence[str]) -> Floats:
+        drawn = [np.random.default_rng(list(text.encode())).standard_normal(8) for text in texts]
+        return np.array([row / np.linalg.norm(row) for row in drawn], dtype=np.float32)
+
+    found = Vectors(rows, rows, lambda text: rows([text])[0])
+    entries = [
+        Entry("heating", ["暖气不热怎么办", "屋里很冷"], ["请找供热单位"]),
+        *(Entry(f"rule-{place}", ["供热办法"], [f"第{place}条"], document="rules") for place in range(3)),
+    ]
+    segment = Segment(entries, (Terms(grams), Terms(words)), found)
+    scores = dict(zip(WEIGHTS, segment.rankers([normalise("供热的办法")], rows(["供热的办法"]))[0].T, strict=True))
+    ways = rows([text for entry in entries for text in entry.asked])
+    middle = ways.sum(axis=0) / (len(ways) + CENTRE_OF)
+    turned, asked = unit(ways - middle), unit(rows(["供热的办法"]) - middle)[0]
+    middles = [turned[:2].sum(axis=0), *turned[2:]]
+    assert scores["asked_nearest"] == pytest.approx([max(turned[:2] @ asked), *(turned[2:] @ asked)], abs=1e-5)
+    assert scores["asked_middle"] == pytest.approx([one @ asked / np.linalg.norm(one) for one in middles], abs=1e-5)
+    assert segment.asked_vectors.shape == (3, 8)
