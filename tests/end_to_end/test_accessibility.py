@@ -156,6 +156,8 @@ def furnish(app: Flask) -> dict[str, Any]:
             "group_id": session.scalars(select(GapGroup.id)).first(),
             "import_id": session.scalars(select(Import.id)).first(),
             "number": number,
+            "catalogue": "telephone",
+            "console.prompt.key": "greeting",
             "console.hot_issue.group_id": issue_id,
             "console.number.number": "12319",
             "console.version.number": 1,
