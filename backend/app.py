@@ -37,6 +37,7 @@ from backend.knowledge import gaps
 from backend.knowledge.embedding import make_embedder
 from backend.knowledge.service import Knowledge
 from backend.limits import set_up_limits
+from backend.line_settings import SettingsKept
 from backend.locale import COOKIE, current_locale
 from backend.parts import Parts, parts
 from backend.settings import ROOT, Settings, load_settings
@@ -162,6 +163,7 @@ def make_parts(settings: Settings, bot: Bot | None, clock: Clock) -> Parts:
         embedder=embedder,
         telephone=Switchboard(settings, database, clock, Provider(settings)),
         wordings=Wordings(database, CATALOGUES, written=frozenset({"texts"})),
+        line_settings=SettingsKept(database, settings),
         summarizer=Summarizer(settings) if settings.summary_url else None,
     )
 
@@ -172,7 +174,9 @@ def make_jobs(shared: Parts) -> Jobs:
     key, address = shared.settings.secret_key, shared.settings.base_url
     jobs.every_minute("forget_log_ins", lambda: forget_log_ins(shared))
     jobs.every_minute("forget_changes", lambda: changes.forget_old(shared.database, shared.clock))
-    jobs.every_minute("close_idle", lambda: close_idle(shared.database, shared.clock))
+    jobs.every_minute(
+        "close_idle", lambda: close_idle(shared.database, shared.clock, shared.line_settings().asked_after)
+    )
     jobs.every_minute("sweep_cases", lambda: sweep(shared.database, shared.clock, key, address))
     if isinstance(shared.telephone, Switchboard):
         shared.telephone.put = jobs.job("see_to_call", shared.telephone.work, again=3)

@@ -1,5 +1,5 @@
-"""What the views of one process share: settings, record, clock, bot, knowledge, embedder, telephone and wordings, made once
-by app.py."""
+"""What the views of one process share: settings, record, clock, bot, knowledge, embedder, telephone, wordings and the
+line's settings, made once by app.py."""
 
 from dataclasses import dataclass
 
@@ -11,6 +11,7 @@ from backend.conversations.telephone import Telephone
 from backend.database import Database
 from backend.knowledge.embedding import Embedder
 from backend.knowledge.service import Knowledge
+from backend.line_settings import SettingsKept
 from backend.settings import Settings
 from backend.wordings import Wordings
 from bot.client import Bot
@@ -28,6 +29,7 @@ class Parts:
     embedder: Embedder | None
     telephone: Telephone
     wordings: Wordings
+    line_settings: SettingsKept
     summarizer: Summarizer | None  # None: no service writes summaries
 
 

@@ -20,7 +20,7 @@ from backend.conversations import service as conversations
 from backend.conversations import telephone
 from backend.conversations.draft import find_place, matters
 from backend.conversations.models import Conversation, Leg, Turn
-from backend.conversations.rules import SUPERVISING, may_record
+from backend.conversations.rules import SUPERVISING
 from backend.conversations.safety import find_danger
 from backend.database import Database
 from backend.parts import Parts
@@ -209,8 +209,8 @@ def join(parts: Parts, leg_id: int) -> str:
         if leg is None or not (leg.state == "talking" or telephone.joined(session, leg, now)):
             return staff_voice(parts).end([prompt("bridge_gone", "zh")])
         conversation = conversations.get_conversation(session, leg.conversation_id)
+        recorded = telephone.decide_recording(conversation, parts.line_settings().call_recording)
     parts.telephone.see_to(conversation.id)
-    recorded = may_record(parts.settings.call_recording, conversation.may_record)
     return staff_voice(parts).join([], conversation.id, leads=leg.party == "operator", recorded=recorded)
 
 
@@ -222,7 +222,7 @@ def greet_citizen(parts: Parts, session: Session, leg: Leg, conversation: Conver
         return staff_voice(parts).end([prompt("bridge_too_late", conversation.language)])
     call.sid, call.ended_at = leg.sid or call.sid, None
     voice = speaker(parts.settings, call.language, call.slow)
-    recorded = may_record(parts.settings.call_recording, conversation.may_record)
+    recorded = telephone.decide_recording(conversation, parts.line_settings().call_recording)
     words = [prompt("bridge_callback", call.language, city=city_name(call.language))]
     if recorded:
         words.append(prompt("queue_recorded", call.language))

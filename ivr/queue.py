@@ -16,7 +16,6 @@ from backend.cases.words import number_zh
 from backend.conversations import presence, telephone
 from backend.conversations import service as conversations
 from backend.conversations.models import Conversation
-from backend.conversations.rules import may_record
 from backend.parts import Parts
 from bot.digits import find_phone
 from ivr.calls import find_call, in_groups, prompt
@@ -149,7 +148,7 @@ def place_words(session: Session, conversation: Conversation, language: str, par
     if minutes is not None:
         told.append(wait_words(minutes, language))
     told.append(prompt("queue_keys", language))
-    if parts.settings.call_recording == "consent" and conversation.may_record is None:
+    if parts.line_settings().call_recording == "consent" and conversation.may_record is None:
         told.append(prompt("queue_consent", language))
     return ["".join(told) if language != "en" else " ".join(told)]
 
@@ -170,8 +169,8 @@ def answer_keys(parts: Parts, voice: Speaker, conversation_id: str, keys: str, a
         conversation = conversations.get_conversation(session, conversation_id)
         if conversation.state != "waiting":
             return None
-        if asked == "" and keys == CONSENT_KEY and parts.settings.call_recording == "consent":
-            conversation.may_record = True
+        if asked == "" and keys == CONSENT_KEY and parts.line_settings().call_recording == "consent":
+            conversation.may_record, conversation.is_recorded = True, None
             return voice.wait([prompt("queue_consented", voice.language)], told=seconds_waited(conversation, now))
         if asked == "" and keys == CALLBACK_KEY:
             conversation.callback_to = conversation.callback_to or conversation.caller
@@ -241,7 +240,7 @@ def queue_step(session: Session, call_sid: str) -> int:
 
 def after_queue(parts: Parts, call_sid: str, step: int) -> str:
     """Out of the queue: to the conference, to the operator's telephone, or to a message."""
-    now = parts.clock()
+    now, recorded = parts.clock(), False
     with parts.database.write() as session:
         call, conversation = find_call(session, parts.clock, call_sid)
         stands = standing(session, conversation, now)
@@ -252,6 +251,7 @@ def after_queue(parts: Parts, call_sid: str, step: int) -> str:
         operator = conversation.operator
         if does == "connect":
             telephone.meet(session, conversation, call_sid, now)
+            recorded = telephone.decide_recording(conversation, parts.line_settings().call_recording)
         elif does == "record":
             leave_queue(session, conversation, now)
     voice = voice_of(parts, call)
@@ -259,7 +259,6 @@ def after_queue(parts: Parts, call_sid: str, step: int) -> str:
         return enter_queue(parts, call_sid, [], step + 1)
     if does == "record" or operator is None or operator.telephone is None:
         return voice.record([prompt("no_operator", call.language)], step)
-    recorded = may_record(parts.settings.call_recording, conversation.may_record)
     connecting = [prompt("queue_recorded", call.language)] if recorded else []
     connecting.append(prompt("connecting", call.language))
     if stands.leg == "talking":
@@ -355,7 +354,7 @@ def leave_queue(session: Session, conversation: Conversation, now: datetime) -> 
 
 def limit_of(parts: Parts) -> timedelta:
     """How long a caller waits before a message is taken."""
-    return timedelta(seconds=parts.settings.queue_limit)
+    return timedelta(seconds=parts.line_settings().queue_limit)
 
 
 def voice_of(parts: Parts, call: Call) -> Speaker:

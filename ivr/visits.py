@@ -95,7 +95,7 @@ def is_complete(answers: dict[str, str]) -> bool:
 
 
 def in_calling_hours(now: datetime, hours: str) -> bool:
-    """Whether citizens may be called now; `hours` is HH:MM-HH:MM in China's time (settings.calling_hours)."""
+    """Whether citizens may be called now; `hours` is HH:MM-HH:MM in China's time (LineSettings.calling_hours)."""
     begin, end = hours.split("-")
     return begin <= f"{local(now):%H:%M}" < end
 
@@ -126,7 +126,7 @@ class Caller:
             for visit in session.scalars(select(VisitCall).where(*lost)):
                 finish(session, visit, "lost", now)
             plan(session, now)
-        if not self.provider.configured or not in_calling_hours(now, self.parts.settings.calling_hours):
+        if not self.provider.configured or not in_calling_hours(now, self.parts.line_settings().calling_hours):
             return
         pace = 1 / self.parts.settings.calls_per_second
         for number in range(max(1, int(LONGEST_RUN / pace))):

@@ -27,6 +27,7 @@ PAGES: Final = (
     Entry("announcements", "line", lazy_gettext("公告"), lazy_gettext("来电者和网上市民最先听到、看到的通知")),
     Entry("numbers", "line", lazy_gettext("原热线号码"), lazy_gettext("并入 12345 的号码、问候语和来电量")),
     Entry("prompts", "line", lazy_gettext("话术"), lazy_gettext("热线自己说的话：电话里、短信里、会话里")),
+    Entry("line_settings", "line", lazy_gettext("运行设置"), lazy_gettext("排队、回访时段、录音，等多久标红")),
     Entry("phrases", "line", lazy_gettext("常用语"), lazy_gettext("坐席一键插入的话")),
     Entry("deadlines", "deadlines", lazy_gettext("时限和工作日"), lazy_gettext("各环节多久算到期，哪天上班哪天休息")),
     Entry("integrations", "integrations", lazy_gettext("外部系统"), lazy_gettext("接口密钥、推送和公开查询")),

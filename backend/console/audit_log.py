@@ -34,6 +34,7 @@ KIND_WORDS: Final = {
     "log_in": lazy_gettext("登录"),
     "prompt": lazy_gettext("话术"),
     "report_recipient": lazy_gettext("报告接收人"),
+    "setting": lazy_gettext("运行设置"),
     "screen": lazy_gettext("大屏"),
     "reply_template": lazy_gettext("答复模板"),
     "staff": lazy_gettext("人员"),

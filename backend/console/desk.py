@@ -26,8 +26,6 @@ from backend.parts import parts
 
 NOTED_EVERY = timedelta(seconds=8)
 """Less than the ten seconds between two signs of life (static/live.js)."""
-LONG_WAIT = timedelta(seconds=60)
-TOO_LONG_WAIT = timedelta(seconds=180)
 SENTENCES_LOOKED_AT = 5
 """So many of a citizen's last sentences, in search of one that isn't the mere wish for a person."""
 
@@ -39,13 +37,6 @@ class Row:
     conversation: Conversation
     waited: timedelta
     last: str
-
-    @property
-    def urgency(self) -> str:
-        """How the waiting time is coloured: nothing, `warn` or `bad`."""
-        if self.waited >= TOO_LONG_WAIT:
-            return "bad"
-        return "warn" if self.waited >= LONG_WAIT else ""
 
 
 @dataclass(frozen=True)
@@ -196,10 +187,8 @@ def first_level(session: Session) -> dict[str, Category]:
 
 def waits() -> dict[str, int]:
     """From how many seconds on a wait is coloured."""
-    return {
-        "long_wait": int(LONG_WAIT.total_seconds()),
-        "too_long_wait": int(TOO_LONG_WAIT.total_seconds()),
-    }
+    line = parts().line_settings()
+    return {"long_wait": line.long_wait, "too_long_wait": line.too_long_wait}
 
 
 def start_of_day(now: datetime) -> datetime:

@@ -35,6 +35,7 @@ from backend.console import (
     integrations,
     knowledge,
     legacy,
+    line_settings,
     log_in,
     phrases,
     prompts,
@@ -173,6 +174,7 @@ add(
 add("/line/phrases", "phrases", phrases.list_phrases)
 add("/line/phrases/new", "new_phrase", phrases.create_phrase, methods=["GET", "POST"])
 add("/line/phrases/<code>", "phrase", phrases.edit_phrase, methods=["GET", "POST"])
+add("/line/settings", "line_settings", line_settings.edit_settings, methods=["GET", "POST"])
 add("/line/prompts", "prompts", prompts.list_prompts)
 add("/line/prompts/<catalogue>/<key>", "prompt", prompts.edit_prompt, methods=["GET", "POST"])
 add("/line/prompts/<catalogue>/<key>/preview", "preview_prompt", prompts.preview_prompt, methods=["POST"])

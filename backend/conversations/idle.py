@@ -13,8 +13,6 @@ from backend.conversations.models import Conversation, Turn
 from backend.database import Database
 from backend.errors import Refused
 
-ASKED_AFTER = timedelta(minutes=10)
-"""So long after the last word on a chat page its citizen is asked, and so long after that the chat is closed."""
 TEXTS_LAST = timedelta(hours=24)
 """In WeChat and SMS people answer when they have time, and a question there is one more message: those are not asked."""
 AT_A_TIME = 500
@@ -22,25 +20,26 @@ AT_A_TIME = 500
 log = logging.getLogger(__name__)
 
 
-def close_idle(database: Database, clock: Clock) -> None:
-    """Ask or close what has been silent for so long; each conversation in a transaction of its own."""
+def close_idle(database: Database, clock: Clock, asked_after: timedelta) -> None:
+    """Ask or close what has been silent for so long; each conversation in a transaction of its own. `asked_after` the last
+    word on a chat page its citizen is asked, and as long after that the chat is closed."""
     with database.read() as session:
-        silent = list(session.scalars(select(Conversation.id).where(*is_silent(clock())).limit(AT_A_TIME)))
+        silent = list(session.scalars(select(Conversation.id).where(*is_silent(clock(), asked_after)).limit(AT_A_TIME)))
     for conversation_id in silent:
         try:
             with database.write() as session:
-                query = select(Conversation).where(Conversation.id == conversation_id, *is_silent(clock()))
+                query = select(Conversation).where(Conversation.id == conversation_id, *is_silent(clock(), asked_after))
                 if conversation := session.scalar(query.with_for_update()):
                     ask_or_close(session, conversation, clock())
         except Refused as refusal:  # somebody moved it at this moment
             log.info("the clock left a conversation alone: %s", refusal.code)
 
 
-def is_silent(now: datetime) -> tuple[ColumnElement[bool], ...]:
+def is_silent(now: datetime, asked_after: timedelta) -> tuple[ColumnElement[bool], ...]:
     """The condition that nothing was said for so long, and that it is the citizen's turn to say something."""
     last = select(func.max(Turn.number)).where(Turn.conversation_id == Conversation.id).correlate(Conversation)
     ours = select(Turn.id).where(Turn.conversation_id == Conversation.id, Turn.number == last.scalar_subquery())
-    since_page, since_text = now - ASKED_AFTER, now - TEXTS_LAST
+    since_page, since_text = now - asked_after, now - TEXTS_LAST
     return (
         Conversation.state.in_(("bot", "operator")),
         Conversation.channel != "phone",

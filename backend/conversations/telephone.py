@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from backend import changes
 from backend.conversations import presence, service
 from backend.conversations.models import Conversation, Leg, Recording
-from backend.conversations.rules import CALLBACK_TRIES, LEG_MOVES, SUPERVISING
+from backend.conversations.rules import CALLBACK_TRIES, LEG_MOVES, SUPERVISING, may_record
 from backend.directory.models import Agency, Staff
 from backend.directory.service import present_operators
 from backend.errors import Refused
@@ -247,6 +247,14 @@ def meet(session: Session, conversation: Conversation, sid: str, now: datetime) 
     for leg in operators:
         if leg.state == "wanted" and leg.staff_id == conversation.operator_id:
             move_leg(session, leg, "end", now, outcome="failed")
+
+
+def decide_recording(conversation: Conversation, setting: str) -> bool:
+    """Whether this talk is recorded (rules.may_record). Decided once, as the first telephone joins: should the city change
+    its setting just then, the caller is still told what is done."""
+    if conversation.is_recorded is None:
+        conversation.is_recorded = may_record(setting, conversation.may_record)
+    return conversation.is_recorded
 
 
 def queue_again(session: Session, conversation: Conversation, now: datetime) -> None:

@@ -10,7 +10,7 @@ AREAS: dict[str, str] = {
     "supervision": "lists by deadline, agency and repetition; the register of orders; the floor",
     "deadlines": "periods and working days",
     "directory": "agencies, categories, what routing has learned",
-    "line": "announcements, old numbers, prompts",
+    "line": "announcements, old numbers, prompts, settings of the line",
     "knowledge": "articles, documents, gaps",
     "appeals": "rulings on agencies' appeals against ratings",
     "insight": "figures, hot issues, assessment, reports",

@@ -6,6 +6,7 @@ from sqlalchemy import event
 from backend import attachments as _attachments  # noqa: F401
 from backend import audit as _audit  # noqa: F401
 from backend import changes as _changes  # noqa: F401
+from backend import line_settings as _line_settings  # noqa: F401
 from backend import outbox as _outbox  # noqa: F401
 from backend import retention as _retention  # noqa: F401
 from backend import webhooks as _webhooks  # noqa: F401

@@ -1,5 +1,7 @@
 """Chats that have gone silent are asked, then closed by the clock; who waits is left alone."""
 
+from datetime import timedelta
+
 import pytest
 
 from backend.conversations import service
@@ -8,6 +10,8 @@ from backend.conversations.models import Conversation, Turn
 from backend.database import Database
 from backend.directory.models import Staff
 from tests.conftest import StandingClock
+
+ASKED_AFTER = timedelta(minutes=10)
 
 
 @pytest.fixture
@@ -34,7 +38,7 @@ def stands(database: Database, talk: str) -> tuple[str, list[str]]:
 def pass_minutes(database: Database, clock: StandingClock, minutes: int) -> None:
     for _ in range(minutes):
         clock.advance(minutes=1)
-        close_idle(database, clock)
+        close_idle(database, clock, ASKED_AFTER)
 
 
 def test_a_silent_citizen_is_asked_once_and_then_the_chat_is_closed_with_everything_kept(
@@ -67,7 +71,7 @@ def test_who_waits_for_a_person_is_never_closed(database: Database, clock: Stand
     with database.write() as session:
         service.request_operator(session, session.get_one(Conversation, talk), clock())
     clock.advance(days=2)
-    close_idle(database, clock)
+    close_idle(database, clock, ASKED_AFTER)
     assert stands(database, talk) == ("waiting", [])
 
 
@@ -81,7 +85,7 @@ def test_who_waits_for_an_operator_s_answer_is_left_and_who_does_not_answer_the_
         service.take(session, conversation, staff, clock())
         service.record(session, conversation, "citizen", "请快一点", clock())
     clock.advance(hours=1)
-    close_idle(database, clock)
+    close_idle(database, clock, ASKED_AFTER)
     assert stands(database, talk)[0] == "operator" and len(stands(database, talk)[1]) == 1
     with database.write() as session:
         staff = session.query(Staff).filter_by(username="operator1").one()
@@ -93,8 +97,8 @@ def test_who_waits_for_an_operator_s_answer_is_left_and_who_does_not_answer_the_
 def test_text_messages_are_closed_after_a_day_without_one_more(database: Database, clock: StandingClock) -> None:
     talk = open_talk(database, clock, "sms")
     clock.advance(hours=24)
-    close_idle(database, clock)
+    close_idle(database, clock, ASKED_AFTER)
     assert stands(database, talk) == ("bot", [])
     clock.advance(minutes=1)
-    close_idle(database, clock)
+    close_idle(database, clock, ASKED_AFTER)
     assert stands(database, talk) == ("closed", [])
