@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from rjieba import Jieba
 from scipy.optimize import minimize
 from scipy.sparse import csr_matrix, diags_array
+from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from backend.knowledge.rules import CLARIFY_AMONG
@@ -175,19 +175,31 @@ def words(text: str) -> list[str]:
 
 
 @dataclass(frozen=True)
+class Chance:
+    """A logistic model as the sum that it comes to: to ask scikit-learn takes longer than the rest of a search."""
+
+    weights: NDArray[np.float64]
+    offset: float
+
+    def of(self, seen: Floats) -> float:
+        """The probability for one row of evidence."""
+        return float(expit(seen[0] @ self.weights + self.offset))
+
+
+@dataclass(frozen=True)
 class Learned:
     """The rankers' weights, and three models: whether a question has an entry at all, and if it has one, whether the first
     is the right one, and whether the right one is among the first CLARIFY_AMONG. Apart, because what tells a stranger
     (little in common with any entry) isn't what tells a near miss (little lead over the next)."""
 
     weights: Floats
-    known: Pipeline
-    first: Pipeline
-    among: Pipeline
+    known: Chance
+    first: Chance
+    among: Chance
 
     def probabilities(self, seen: Floats) -> tuple[float, float]:
         """Both probabilities of a Ranking, from one row of evidence."""
-        known, first, among = (float(one.predict_proba(seen)[0, 1]) for one in (self.known, self.first, self.among))
+        known, first, among = (one.of(seen) for one in (self.known, self.first, self.among))
         return known * first, known * among
 
 
@@ -613,25 +625,25 @@ def evidence(scores: Floats, raw: Floats) -> Floats:
     return np.column_stack([top - padded[:, 1], top - padded[:, CLARIFY_AMONG], raw])
 
 
-def untaught(rankers: int) -> Pipeline:
+def untaught(rankers: int) -> Chance:
     """The model of a knowledge base that is too small to learn from: likeness of the characters with the ways of asking
     alone tells; 1 is right and 0 is not."""
     features = np.zeros((2, 2 + rankers))
     features[1, 2] = 1.0
-    return make_pipeline(LogisticRegression(C=100.0)).fit(features, [False, True])
+    model = LogisticRegression(C=100.0).fit(features, [False, True])
+    return Chance(model.coef_[0], float(model.intercept_[0]))
 
 
-def fit(features: Floats, right: NDArray[np.bool_], weight: Floats | None = None) -> Pipeline:
+def fit(features: Floats, right: NDArray[np.bool_], weight: Floats | None = None) -> Chance:
     """A logistic model of how often evidence like this was right. One trial of either outcome is added in the middle of the
     evidence: what never went wrong in a few trials isn't certain."""
     middle_twice = np.repeat(features.mean(axis=0, keepdims=True), 2, axis=0)
     weights = np.append(np.ones(len(features)) if weight is None else weight, [1.0, 1.0])
-    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
-    return model.fit(
-        np.concatenate([features, middle_twice]),
-        np.append(right, [False, True]),
-        logisticregression__sample_weight=weights,
-    )
+    scaler = StandardScaler()
+    scaled = scaler.fit_transform(np.concatenate([features, middle_twice]))
+    model = LogisticRegression(max_iter=1000).fit(scaled, np.append(right, [False, True]), weights)
+    slope = model.coef_[0] / scaler.scale_
+    return Chance(slope, float(model.intercept_[0] - slope @ scaler.mean_))
 
 
 class CurrentIndex:
