@@ -259,7 +259,7 @@ def agencies(session: Session, writer: Writer, called: Names, period: Slice, pag
     source = dimension_source(writer, page, period, "agency")
     asked = sorted(counts.items(), key=lambda one: (-one[1].visited, one[0]))
     compared = [(code, one, one.solved_rate) for code, one in asked if one.visited >= LEAST_VISITS]
-    if compared:
+    if len(compared) > 1:  # of one agency alone nothing is the lowest
         code, one, solved = min(compared, key=lambda row: (row[2] or 0.0, row[0]))
         facts = {"agency": called.of("agency", code), "solved": percent(solved), "visited": whole(one.visited)}
         said = [writer.say("lowest", least=LEAST_VISITS, **facts)]
