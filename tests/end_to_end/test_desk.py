@@ -3,11 +3,11 @@ against the real line."""
 
 import re
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import APIResponse, Page, Route, expect
 
 from tests.end_to_end.conftest import Visit, dial, say, speak, step_in, wrap_up
 from tests.end_to_end.test_browser import open_chat, picture
-from tests.running_line import RunningLine
+from tests.running_line import RunningLine, until
 
 SOON = 45_000
 """ms: half a minute until a console counts as dead, and a slow machine."""
@@ -65,6 +65,35 @@ def test_a_killed_browser_gives_its_chat_to_the_next_operator_with_nothing_lost(
     expect(citizen.get_by_test_id("chat")).to_have_attribute("data-state", "operator")
     second.get_by_test_id("close").click()
     wrap_up(second, "answered")
+
+
+def test_what_is_said_while_the_page_is_still_asking_is_shown_as_well(calm_line: RunningLine, visit: Visit) -> None:
+    words = "静湖区码头的护栏松了"
+    desk = visit.log_in(calm_line, "operator1", ready=True)
+    citizen = ask_for_person(calm_line, visit, words)
+    accept(desk, words)
+    desk.evaluate("window.told = 0; document.body.addEventListener('conversation', () => { told += 1; }); null")
+    held: list[tuple[Route, APIResponse]] = []
+
+    def hold(route: Route) -> None:
+        """The first answer is made and waits; later ones go through."""
+        if held:
+            route.continue_()
+        else:
+            held.append((route, route.fetch()))
+
+    desk.route("**/turns?*", hold)
+    say(citizen, "一共三段")
+    until(lambda: bool(desk.evaluate("told") and held), "the page's question")
+    before = desk.evaluate("told")
+    say(citizen, "旁边有孩子在玩")
+    until(lambda: bool(desk.evaluate("told") > before), "the news")
+    route, answer = held[0]
+    route.fulfill(response=answer)
+    for said in ("一共三段", "旁边有孩子在玩"):
+        expect(desk.get_by_test_id("transcript")).to_contain_text(said)
+    desk.get_by_test_id("close").click()
+    wrap_up(desk, "answered")
 
 
 def test_who_wants_it_hears_that_somebody_is_offered_and_everybody_sees_it_on_the_tab(
