@@ -31,9 +31,7 @@ class LineSettings:
     call_recording: str  # one of RECORDING
     long_wait: int = 60  # from then on a wait is marked on the desk
     too_long_wait: int = 180
-    idle_minutes: int = (
-        10  # so long after the last word in a chat its citizen is asked, and as long after that it is closed
-    )
+    idle_minutes: int = 10  # after the last word in a chat its citizen is asked; as long after that it is closed
 
     @property
     def asked_after(self) -> timedelta:

@@ -216,8 +216,8 @@ class Line:
 
     def text_answer(self, moment: Moment, message_key: str) -> str:
         """Send the last answer, whole and with its sources, as a text message; what the caller is told of it."""
+        conversation = moment.standing.conversation
         with self.parts.database.write() as session:
-            conversation = conversations.get_conversation(session, moment.standing.conversation.id)
             answer = conversations.last_answer(session, conversation.id)
             if answer is None:
                 return prompt("nothing_to_text", moment.language)

@@ -121,12 +121,14 @@ def give_article(
     database: Database, knowledge: Knowledge, conversation_id: str, article_id: str, clock: Clock
 ) -> Reply:
     """Reply with the article that the citizen chose; it may have been retired since it was offered."""
-    with database.write(durable=False) as session:
+    with database.read() as session:
         conversation = get_conversation(session, conversation_id)
         article = knowledge.article(session, article_id, clock())
-        if article is None:
-            return unknown_reply(session, conversation, last_question(session, conversation), clock())
-    return article_reply(article, conversation)
+    if article:
+        return article_reply(article, conversation)
+    with database.write(durable=False) as session:
+        conversation = get_conversation(session, conversation_id)
+        return unknown_reply(session, conversation, last_question(session, conversation), clock())
 
 
 def take_feedback(database: Database, conversation_id: str, solved: bool, clock: Clock) -> Reply:

@@ -64,9 +64,7 @@ class Conversation(Base):
     callback_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # when the call back was asked for
     callback_tries: Mapped[int] = mapped_column(default=0, server_default="0")
     may_record: Mapped[bool | None]  # what the caller answered, where consent is asked for
-    is_recorded: Mapped[
-        bool | None
-    ]  # decided as the first of its telephones joins, so that the caller is told what is done
+    is_recorded: Mapped[bool | None]  # decided as its first telephone joins: the caller is told what is done
     closed_at: Mapped[datetime | None] = mapped_column(UtcDateTime, index=True)
     wrap_up: Mapped[str | None] = mapped_column(
         String(20)
