@@ -3,10 +3,13 @@ has learned."""
 
 import csv
 import re
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 from opencc import OpenCC
+
+from backend.database import Database
+from backend.directory.known import Stand, agencies_at, categories_at, stand_of
 
 DATA = Path(__file__).resolve().parents[1] / "nlu_data"
 HINT_LIMIT = 500
@@ -15,21 +18,25 @@ HINT_LIMIT = 500
 TO_SIMPLIFIED, TO_HONG_KONG = OpenCC("hk2s"), OpenCC("s2hk")
 
 
-@cache
-def speech_hints(language: str) -> str:
+def speech_hints(database: Database, language: str) -> str:
     """Districts, streets, estates and kinds of matters in the language's own script, separated by commas."""
-    with (DATA / "agencies.csv").open(encoding="utf-8", newline="") as file:
-        agencies = list(csv.DictReader(file))
-    with (DATA / "categories.csv").open(encoding="utf-8", newline="") as file:
-        matters = [row for row in csv.DictReader(file) if row["parent"]]
+    with database.read() as session:
+        return hints_at(stand_of(session), language)
+
+
+@lru_cache(maxsize=6)
+def hints_at(stand: Stand, language: str) -> str:
+    """The hints for one stand of the directory."""
+    matters = categories_at(stand).values()
     if language == "en":
-        return ",".join(["operator", "case", *(row["name_en"].replace(",", "") for row in matters)][:HINT_LIMIT])
+        return ",".join(["operator", "case", *(one.name_en.replace(",", "") for one in matters)][:HINT_LIMIT])
     with (DATA / "places.csv").open(encoding="utf-8", newline="") as file:
         places = [row["community"] for row in csv.DictReader(file) if row["community"]]
-    districts = [row["district"] for row in agencies if row["level"] == "2"]
-    streets = [row["name"] for row in agencies if row["level"] == "3"]
-    names = ["人工", "工单", *districts, *(row["name"] for row in matters), *streets, *places]
-    hints = ",".join(list(dict.fromkeys(names))[:HINT_LIMIT])
+    agencies = agencies_at(stand).values()
+    districts = [one.district for one in agencies if one.level == 2 and one.district]
+    streets = [one.name for one in agencies if one.level == 3]
+    names = ["人工", "工单", *districts, *(one.name for one in matters), *streets, *places]
+    hints = ",".join([name.replace(",", "") for name in dict.fromkeys(names)][:HINT_LIMIT])
     return TO_HONG_KONG.convert(hints) if language == "yue" else hints
 
 

@@ -13,7 +13,6 @@ from twilio.twiml.voice_response import Dial, Gather, Say, VoiceResponse
 
 from backend.settings import Settings
 from ivr.music import PIECES
-from ivr.recognition import speech_hints
 
 SPEECH_LANGUAGES = {"zh": "cmn-Hans-CN", "yue": "yue-Hant-HK", "en": "en-US"}
 VOICE_LANGUAGES = {"zh": "cmn-CN", "yue": "yue-CN", "en": "en-US"}
@@ -33,10 +32,11 @@ NOTHING = str(VoiceResponse())
 """The answer where nothing is to be done."""
 
 
-def speaker(settings: Settings, language: str, slow: bool) -> "Speaker":
-    """How the line speaks in a call of this language (zh, yue, en)."""
+def speaker(settings: Settings, language: str, slow: bool, hints: str = "") -> "Speaker":
+    """How the line speaks in a call of this language (zh, yue, en), and where it listens, what callers are likely to say
+    (recognition.speech_hints)."""
     voices = {"zh": settings.voice_zh, "yue": settings.voice_yue, "en": settings.voice_en}
-    return Speaker(language, voices, settings.base_url, slow, speech_hints(language))
+    return Speaker(language, voices, settings.base_url, slow, hints)
 
 
 @dataclass(frozen=True)

@@ -93,10 +93,10 @@ def attributes_of(service_code: str) -> tuple[Attribute, ...]:
     )
 
 
-def changeset() -> str:
-    """When the services or what is said of them last changed, UTC, as a text that sorts."""
-    changed = max((DATA / name).stat().st_mtime for name in ("open311.yml", "categories.csv"))
-    return f"{datetime.fromtimestamp(changed, UTC):%Y-%m-%d %H:%M}"
+def changeset(services_changed_at: datetime | None) -> str:
+    """When the services, or what is asked for each (open311.yml), last changed, UTC, as a text that sorts."""
+    asked_changed_at = datetime.fromtimestamp((DATA / "open311.yml").stat().st_mtime, UTC)
+    return f"{max(services_changed_at or asked_changed_at, asked_changed_at):%Y-%m-%d %H:%M}"
 
 
 def render(root: str, content: Any, form: str) -> bytes:

@@ -47,6 +47,7 @@ from backend.cases.service import Actor, Filing
 from backend.cases.words import day_words, state_words
 from backend.conversations.safety import find_danger
 from backend.conversations.service import danger_reply
+from backend.directory.categories import last_changed_at
 from backend.directory.models import Category
 from backend.errors import Refused
 from backend.knowledge.masking import mask
@@ -150,15 +151,17 @@ def nothing_there(rest: str) -> Response:
 def discover() -> Answer:
     """Where the endpoint is and what it speaks (https://wiki.open311.org/Service_Discovery/)."""
     settings, locale = parts().settings, current_locale()
+    with parts().database.read() as session:
+        changed = changeset(last_changed_at(session))
     endpoint = {
         "specification": SPECIFICATION,
         "url": f"{settings.base_url}/open311/v2",
-        "changeset": changeset(),
+        "changeset": changed,
         "type": "production" if settings.environment == "production" else "test",
         "formats": ["text/xml", "application/json"],
     }
     return "discovery", {
-        "changeset": changeset(),
+        "changeset": changed,
         "contact": own_words()["contact"][locale],
         "key_service": own_words()["key_service"][locale],
         "endpoints": [endpoint],
@@ -167,10 +170,11 @@ def discover() -> Answer:
 
 @resource("/v2/services")
 def list_services() -> Answer:
-    """The categories of the second level."""
+    """The categories of the second level that are in use."""
     group = aliased(Category)
     with parts().database.read() as session:
-        query = select(Category, group).join(group, Category.parent_code == group.code).order_by(Category.code)
+        query = select(Category, group).join(group, Category.parent_code == group.code).where(Category.active)
+        query = query.order_by(Category.code)
         return "services", [service_row(category, parent) for category, parent in session.execute(query)]
 
 
@@ -200,9 +204,9 @@ def define_service(service_code: str) -> Answer:
 
 
 def find_service(session: Session, code: str) -> Category:
-    """The category of the second level with this code. Raises Refused (404)."""
+    """The category of the second level with this code, if it is in use. Raises Refused (404)."""
     category = session.get(Category, code)
-    if category is None or category.parent_code is None:
+    if category is None or category.parent_code is None or not category.active:
         raise Refused("open311_service", 404, service=code)
     return category
 

@@ -14,8 +14,9 @@ from backend.cases.numbers import NumberRefused, parse_number
 from backend.cases.rules import KINDS, OPEN_STATES, PAUSE_REASONS, ROUTES, URGENCIES
 from backend.cases.visits import themes_of
 from backend.clock import local
+from backend.directory.categories import in_use
 from backend.directory.known import known_agencies
-from backend.directory.models import Agency, Category
+from backend.directory.models import Agency
 from backend.directory.service import in_charge
 from backend.errors import Refused
 
@@ -40,8 +41,8 @@ def nothing(change: Change) -> None:
 def sort(change: Change) -> None:
     """归类: category, kind and urgency as the desk sees them; the deadline counts from the filing as before."""
     case, details = change.case, change.details
-    if change.session.get(Category, details["category"]) is None:
-        raise Refused("code_unknown", value=details["category"])
+    if details["category"] != case.category_code:
+        in_use(change.session, details["category"])
     one_of(details["kind"], KINDS)
     one_of(details["urgency"], URGENCIES)
     case.category_code, case.kind, case.urgency = details["category"], details["kind"], details["urgency"]

@@ -9,7 +9,7 @@ Every fifth case, chosen by its number, is never learned from: on these a new ve
 import csv
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -25,13 +25,14 @@ from backend.cases.models import Case, CaseEvent, RoutingModel
 from backend.cases.places import Place, gazetteer
 from backend.clock import local
 from backend.database import Database
-from backend.directory.models import Agency, Category
+from backend.directory.categories import UNSORTED_CATEGORY
+from backend.directory.known import known_categories
+from backend.directory.models import Agency
 from backend.knowledge.embedding import Embedder, EmbeddingFailed, vectors
 from backend.knowledge.models import Article
 from backend.knowledge.search import STRANGERS
 from backend.settings import ROOT
 
-UNSORTED_CATEGORY: Final = "GV-OTHER"
 LINE_AGENCY: Final = "C-LINE"
 STREET: Final = "street"
 DISTRICT: Final = "district"
@@ -81,18 +82,19 @@ def circumstances(moment: datetime, place: Place) -> tuple[str, ...]:
 
 
 def gather(session: Session) -> Lessons:
-    """All lessons that the record and the files have."""
+    """All lessons that the record and the files have. What has a retired category teaches the rest of what it says."""
+    used = known_categories(session)
     known = {agency.code: agency for agency in session.scalars(select(Agency))}
     lessons = Lessons()
     articles = select(Article).where(Article.state == "published").order_by(Article.id)
     for article in session.scalars(articles):
-        labels = {"category": article.category_code, "agency": line_of(known[article.agency_code])}
+        labels = {"agency": line_of(known[article.agency_code])} | category_of(article, used)
         for text in filter(None, (article.question, article.question_en, *article.variants)):
             lessons.said_by_city.append(Lesson(text, labels, article.id))
     for agency in known.values():
         for duty in filter(None, agency.duties.split(";") if agency.level == 1 else []):
             lessons.said_by_city.append(Lesson(duty, {"agency": agency.code}, f"duties {agency.code}"))
-    for category in session.scalars(select(Category).where(Category.agency_code.is_not(None)).order_by(Category.code)):
+    for category in used.values():
         labels = {"category": category.code, "agency": line_of(known[str(category.agency_code)])}
         lessons.said_by_city.append(Lesson(category.name, labels, f"category {category.code}"))
     for stranger in STRANGERS:
@@ -106,10 +108,15 @@ def gather(session: Session) -> Lessons:
     newest = select(Case).where(Case.id.in_(signed)).order_by(Case.id.desc()).limit(CASES_LIMIT)
     for case in session.scalars(newest):
         place = gazetteer().find(case.place + case.what)
-        labels = {"category": case.category_code, "agency": line_of(known[case.agency_code]), "urgency": case.urgency}
+        labels = {"agency": line_of(known[case.agency_code]), "urgency": case.urgency} | category_of(case, used)
         lesson = Lesson(case.what, labels, case.number, circumstances(case.filed_at, place))
         (lessons.held_out if is_held_out(case.number) else lessons.cases).append(lesson)
     return lessons
+
+
+def category_of(one: Article | Case, used: Container[str]) -> dict[str, str]:
+    """Its category as a label; none where that takes no new cases."""
+    return {"category": one.category_code} if one.category_code in used else {}
 
 
 def line_of(agency: Agency) -> str:

@@ -7,19 +7,20 @@ city's agency; the place then moves the case down to the district's own bureau, 
 """
 
 import csv
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Container, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from functools import cache
 from typing import Any, Final
 
 from sqlalchemy.orm import Session
 
-from backend.cases.learning import DISTRICT, LINE_AGENCY, MEANT, STREET, UNSORTED_CATEGORY, circumstances, in_use
+from backend.cases.learning import DISTRICT, LINE_AGENCY, MEANT, STREET, circumstances, in_use
 from backend.cases.linear import Linear, Said
 from backend.cases.places import Place, gazetteer
 from backend.clock import local
-from backend.directory.known import known_agencies
+from backend.directory.categories import UNSORTED_CATEGORY
+from backend.directory.known import known_agencies, known_categories
 from backend.directory.models import Agency
 from backend.directory.service import in_charge
 from backend.knowledge.service import Knowledge
@@ -112,7 +113,7 @@ def route(
 ) -> Proposal:
     """The proposal for a request: what it is about, where in the citizen's own words, when, and where on the map (latitude
     and longitude in degrees) if that is known."""
-    known = known_agencies(session)
+    known, used = known_agencies(session), known_categories(session)
     place = place_of(what, where, point)
     today = local(now).date()
     model = in_use(session)
@@ -121,13 +122,18 @@ def route(
         nearest = (found.articles[0][0].category_code, found.articles[0][0].agency_code) if found.articles else None
         if nearest and not nearest[1]:  # a passage of a document says nothing about who answers for it
             nearest = None
-        return propose(nearest, found.first_is_right, str(place) or where + what, known)
+        return unless_retired(propose(nearest, found.first_is_right, str(place) or where + what, known), used)
     said = Said(
         gazetteer().without(what),
         circumstances(now, place),
         knowledge.vector(what[:MEANT]) if len(model.middle) else None,
     )
-    return decide(model, said, place, known, today)
+    return unless_retired(decide(model, said, place, known, today), used)
+
+
+def unless_retired(proposal: Proposal, used: Container[str]) -> Proposal:
+    """The proposal as it is, or unsorted where its category takes no new cases any more: the agency stays the right one."""
+    return proposal if proposal.category in used else replace(proposal, category=UNSORTED_CATEGORY)
 
 
 def decide(model: Linear, said: Said, place: Place, known: Mapping[str, Agency], today: date) -> Proposal:

@@ -32,9 +32,10 @@ from backend.cases.words import MESSAGES, day_words, pause_reason
 from backend.city import city_name
 from backend.clock import local
 from backend.conversations.models import Conversation
+from backend.directory.categories import in_use
 from backend.directory.known import known_agencies
 from backend.directory.legacy import legacy_number
-from backend.directory.models import Agency, Category, Staff
+from backend.directory.models import Agency, Staff
 from backend.encryption import lookup_hash
 from backend.errors import Refused
 from backend.knowledge.service import Knowledge
@@ -249,8 +250,8 @@ def propose_for(session: Session, knowledge: Knowledge, filing: Filing, now: dat
 
 def propose_in(session: Session, category_code: str, filing: Filing) -> Proposal:
     """The category that whoever files has chosen, and its agency at this place. The text says otherwise or nothing, so how
-    sure that is nobody knows: a dispatcher looks."""
-    category = session.get_one(Category, category_code)
+    sure that is nobody knows: a dispatcher looks. Raises Refused for a category that is retired."""
+    category = in_use(session, category_code)
     nearest = (category.code, category.agency_code or LINE_AGENCY)
     chosen = propose(nearest, 1.0, filing.place + filing.what, known_agencies(session))
     return replace(chosen, certainty=0.0)

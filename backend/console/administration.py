@@ -23,7 +23,7 @@ class Entry:
 PAGES: Final = (
     Entry("people", "people", lazy_gettext("人员"), lazy_gettext("谁在这条热线上工作、什么角色，密码和停用")),
     Entry("agencies", "directory", lazy_gettext("单位"), lazy_gettext("承办单位的名录、导入导出，以及派单学到了什么")),
-    Entry("categories", "directory", lazy_gettext("事项类别"), lazy_gettext("工单分哪些类、叫什么、归哪个单位")),
+    Entry("categories", "directory", lazy_gettext("工单类别"), lazy_gettext("工单分哪些类、叫什么、归哪个单位")),
     Entry("announcements", "line", lazy_gettext("公告"), lazy_gettext("来电者和网上市民最先听到、看到的通知")),
     Entry("numbers", "line", lazy_gettext("原热线号码"), lazy_gettext("并入 12345 的号码、问候语和来电量")),
     Entry("prompts", "line", lazy_gettext("话术"), lazy_gettext("热线自己说的话：电话里、短信里、会话里")),

@@ -7,7 +7,7 @@ from typing import Any, Final
 from flask import redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext
-from sqlalchemy import select
+from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from backend.attachments import BYTES_LIMIT, Attachment, File, accept, attachments_of, keep
@@ -108,7 +108,7 @@ def page(number: str, refused: Refused | None = None, tried: str = "") -> Respon
             templates=[(one.name, filled(one.text, found)) for one in templates(session, own)] if own else [],
             acts=acts_for(session, found, me()),
             ask_twice=ASK_TWICE,
-            choices=choices(session),
+            choices=choices(session, found),
             turn=holder(found.state, found.send_backs),
             contact=contact_shown(session, found),
             contact_hidden=bool(found.contact) and is_hidden(me(), found),
@@ -208,10 +208,11 @@ def files_of_form() -> list[File]:
     return [accept(one.read(BYTES_LIMIT + 1), one.filename or "") for one in sent]
 
 
-def choices(session: Session) -> dict[str, list[tuple[str, str]]]:
+def choices(session: Session, case: Case) -> dict[str, list[tuple[str, str]]]:
     """What can be chosen for a need of an act: (code, what it is called)."""
     locale = current_locale()
-    categories = session.scalars(select(Category).order_by(Category.code))
+    offered = or_(Category.active, Category.code == case.category_code)
+    categories = session.scalars(select(Category).where(offered).order_by(Category.code))
     yes_no = [("yes", gettext("是")), ("no", gettext("否"))]
     return {
         "reason": [(code, pause_reason(code, locale)) for code in PAUSE_REASONS],

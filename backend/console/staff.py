@@ -15,7 +15,8 @@ from backend.console.knowledge import choices
 from backend.console.log_in import allowed, me
 from backend.conversations import presence
 from backend.directory import people, second_factor, sessions
-from backend.directory.models import Category, Staff
+from backend.directory.categories import first_level
+from backend.directory.models import Staff
 from backend.directory.passwords import ONE_TIME_LASTS
 from backend.directory.people import LANGUAGES, LONGEST_NAME, MOST_CHATS, PersonContent
 from backend.directory.rules import RIGHTS
@@ -173,7 +174,6 @@ def form_page(
 ) -> ResponseReturnValue:
     """The form with this content in it; `password` is a one-time password to be told now."""
     with parts().database.read() as session:
-        top = select(Category).where(Category.parent_code.is_(None)).order_by(Category.code)
         html = render_template(
             "console/people/person.html",
             content=content,
@@ -184,7 +184,7 @@ def form_page(
             days=ONE_TIME_LASTS.days,
             roles=list(RIGHTS),
             spoken={code: words.LANGUAGES[code] for code in LANGUAGES},
-            subjects=list(session.scalars(top)),
+            subjects=first_level(session),
             name_limit=LONGEST_NAME,
             most_chats=MOST_CHATS,
             agency_groups=choices(session)["agency_groups"],

@@ -263,7 +263,11 @@ add("/agencies/learning", "learning", agencies.show_learning)
 add("/agencies/learning", "learn_now", agencies.learn_now, methods=["POST"])
 
 add("/categories", "categories", categories.list_categories)
+add("/categories/new", "new_category", categories.create_category, methods=["GET", "POST"])
 add("/categories/<code>", "category", categories.edit_category, methods=["GET", "POST"])
+add("/categories/<code>/retire", "retire_category", categories.retire_category, methods=["POST"])
+add("/categories/<code>/bring-back", "bring_back_category", categories.bring_back_category, methods=["POST"])
+add("/categories/changes/<int:number>/undo", "undo_category", categories.undo_change, methods=["POST"])
 
 EVENTS_PATH = "/console/events"
 """Where consoles hear what has changed. The public process does not answer there: backend/events.py does."""
@@ -335,6 +339,7 @@ def what_every_page_knows() -> dict[str, Any]:
         "OUTCOMES": words.OUTCOMES,
         "BREAK_REASONS": BREAK_REASONS,
         "DETAILS": words.DETAILS,
+        "NOTES": words.NOTES,
         "MARKS": words.MARKS,
         "VERSION_STATES": words.VERSION_STATES,
         "ARTICLE_FIELDS": words.ARTICLE_FIELDS,

@@ -17,6 +17,7 @@ from backend.console.log_in import Person, allowed, me
 from backend.conversations import telephone
 from backend.conversations.models import Conversation, Leg, Recording
 from backend.conversations.rules import SUPERVISING
+from backend.directory.categories import first_level
 from backend.directory.models import Agency, Category, Staff
 from backend.directory.service import present_operators
 from backend.errors import Refused
@@ -67,7 +68,7 @@ def calls(session: Session, found: Conversation, person: Person, now: datetime) 
         recordings=list(session.scalars(select(Recording).where(Recording.conversation_id == found.id))),
         agencies={agency.code: agency.name for agency in session.scalars(select(Agency).where(Agency.code.in_(codes)))},
         colleagues=[one for one in present_operators(session, now) if one.id != person.id and one.telephone],
-        skills=list(session.scalars(select(Category).where(Category.parent_code.is_(None)).order_by(Category.code))),
+        skills=first_level(session),
         reachable=list(session.scalars(select(Agency).where(Agency.level <= 2).order_by(Agency.level, Agency.code)))
         if holding and talks
         else [],

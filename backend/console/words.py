@@ -130,6 +130,25 @@ REASONS = {
 }
 """Why somebody is on a break, or was set to away."""
 
+NOTES = {
+    **dict.fromkeys(("answer", "reply"), lazy_gettext("答复内容")),
+    **dict.fromkeys(
+        (
+            "send_back",
+            "ask_extension",
+            "extend",
+            "refuse_extension",
+            "decline",
+            "reject",
+            "redo",
+            "reopen",
+            "supervise",
+        ),
+        lazy_gettext("理由"),
+    ),
+}
+"""What is written beside an act, where that is more than a note."""
+
 DETAILS = {
     "note": lazy_gettext("说明"),
     "agency": lazy_gettext("承办单位"),

@@ -8,7 +8,8 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from backend.directory.models import Agency, Category, LegacyNumber, Staff
+from backend.directory.categories import in_use
+from backend.directory.models import Agency, LegacyNumber, Staff
 from backend.errors import Refused
 
 SHORT = re.compile(r"(?:\+?86)?0?(?:[1-9]\d{1,2})?(12\d{3}|9[56]\d{3,4})")
@@ -89,7 +90,6 @@ def require(text: str, limit: int) -> None:
 
 
 def known_codes(session: Session, codes: Iterable[str]) -> None:
-    """Raise Refused for a code that no category has."""
+    """Raise Refused for a code that no category in use has."""
     for code in codes:
-        if session.get(Category, code) is None:
-            raise Refused("code_unknown", value=code)
+        in_use(session, code)

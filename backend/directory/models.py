@@ -34,7 +34,8 @@ class Agency(Base):
 
 
 class DirectoryStand(Base):
-    """One row: what changes whenever an agency does, so that each process knows when those it keeps are old (known.py)."""
+    """One row: what changes whenever an agency or a category does, so that each process knows when those it keeps are old
+    (known.py)."""
 
     __tablename__ = "directory_stand"
 
@@ -42,9 +43,10 @@ class DirectoryStand(Base):
     token: Mapped[str] = mapped_column(String(16))
 
 
-@audited("category")
+@audited("category", without=("changed_at",))
 class Category(Base):
-    """What a case is about; second-level categories name the city agency that answers for them."""
+    """What a case is about; second-level categories name the city agency that answers for them. New cases get one that is in
+    use (`active`); a first-level one is in use while one below it is."""
 
     __tablename__ = "categories"
 
@@ -53,6 +55,8 @@ class Category(Base):
     name: Mapped[str] = mapped_column(String(100))
     name_en: Mapped[str] = mapped_column(String(100))
     agency_code: Mapped[str | None] = mapped_column(ForeignKey("agencies.code"))
+    active: Mapped[bool] = mapped_column(default=True)
+    changed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # None: as it was loaded
 
 
 @audited(

@@ -7,6 +7,7 @@ from sqlalchemy import select
 
 from backend.conversations import service as conversations
 from backend.conversations.models import Conversation
+from backend.database import Database
 from backend.outbox import OutgoingMessage
 from backend.parts import Parts
 from bot.client import Reply
@@ -104,8 +105,8 @@ def test_cantonese_is_read_in_the_words_that_the_bot_knows() -> None:
 
 
 @pytest.mark.parametrize("language", ["zh", "yue", "en"])
-def test_recognition_is_given_as_many_hints_as_twilio_takes(language: str) -> None:
-    hints = speech_hints(language).split(",")
+def test_recognition_is_given_as_many_hints_as_twilio_takes(database: Database, language: str) -> None:
+    hints = speech_hints(database, language).split(",")
     assert 20 < len(hints) <= HINT_LIMIT
     assert all(hints)
 
