@@ -32,11 +32,19 @@ class LineSettings:
     long_wait: int = 60  # from then on a wait is marked on the desk
     too_long_wait: int = 180
     idle_minutes: int = 10  # after the last word in a chat its citizen is asked; as long after that it is closed
+    first_gap: int = 2  # hours to wait after the first try of a return visit without answers: another time of day
+    second_gap: int = 20  # after the second: another day
+    later_gap: int = 50  # and after each of the others
 
     @property
     def asked_after(self) -> timedelta:
         """`idle_minutes` as a length of time."""
         return timedelta(minutes=self.idle_minutes)
+
+    def gap_after(self, tries: int) -> timedelta:
+        """How long to wait for the next try of a return visit after so many (1 or more) without answers."""
+        gaps = (self.first_gap, self.second_gap, self.later_gap)
+        return timedelta(hours=gaps[min(tries, len(gaps)) - 1])
 
 
 RECORDING: Final = ("off", "notice", "consent")
@@ -45,6 +53,9 @@ BOUNDS: Final = {
     "long_wait": (5, 1800),
     "too_long_wait": (10, 3600),
     "idle_minutes": (2, 120),
+    "first_gap": (1, 240),
+    "second_gap": (1, 240),
+    "later_gap": (1, 240),
 }
 """The least and the most of each number."""
 HOURS: Final = re.compile(r"([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d", re.ASCII)

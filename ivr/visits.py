@@ -25,20 +25,20 @@ from backend.clock import local
 from backend.conversations.safety import asks_for_person, find_danger, plain
 from backend.conversations.service import danger_reply
 from backend.errors import Refused
+from backend.line_settings import LineSettings
 from backend.parts import Parts
 from ivr.calls import locale_of, prompt
 from ivr.flow import LOWEST_CONFIDENCE, PERSON_KEY, REPEAT_KEY, REPROMPTS, Heard, follow
 from ivr.models import CallerWish, VisitCall
 from ivr.provider import CALL_OVER, Provider, ProviderFailed
 from ivr.queue import call_over
+from ivr.recognition import speech_hints
 from ivr.service import Line
 from ivr.twiml import Speaker, speaker
 from ivr.wishes import hashed, wish_of
 
 log = logging.getLogger(__name__)
 
-GAPS = (timedelta(hours=2), timedelta(hours=20), timedelta(hours=50))
-"""How long to wait after the first, second … try without answers: another time of day, then other days."""
 NEWS_WITHIN = timedelta(minutes=5)
 """A call of which nothing is heard for so long is given up: its callbacks have been lost, or its worker has died."""
 NEXT_WHEN_DOWN = timedelta(minutes=5)
@@ -100,11 +100,6 @@ def in_calling_hours(now: datetime, hours: str) -> bool:
     return begin <= f"{local(now):%H:%M}" < end
 
 
-def gap_after(tries: int) -> timedelta:
-    """How long to wait for the next try after so many."""
-    return GAPS[min(tries, len(GAPS)) - 1]
-
-
 # --- the job --------------------------------------------------------------------------------------------------------
 
 
@@ -124,7 +119,7 @@ class Caller:
                 settle(session, visit, now)
             lost = VisitCall.state.in_(UNDER_WAY), VisitCall.due_at <= now
             for visit in session.scalars(select(VisitCall).where(*lost)):
-                finish(session, visit, "lost", now)
+                finish(session, visit, "lost", self.parts.line_settings(), now)
             plan(session, now)
         if not self.provider.configured or not in_calling_hours(now, self.parts.line_settings().calling_hours):
             return
@@ -160,7 +155,7 @@ class Caller:
                 wish = wish_of(session, self.parts.settings, visit.case.contact)
                 if not (wish and wish.no_calls_since):
                     return visit
-                finish(session, visit, "opted_out", now)
+                finish(session, visit, "opted_out", self.parts.line_settings(), now)
 
     def ring(self, visit: VisitCall) -> bool:
         """Begin the call; whether the telephone service takes any now."""
@@ -178,7 +173,7 @@ class Caller:
                 tried = session.get_one(VisitCall, visit.id, with_for_update=True)
                 now = self.parts.clock()
                 if failure.final:
-                    finish(session, tried, "refused", now)
+                    finish(session, tried, "refused", self.parts.line_settings(), now)
                 else:
                     tried.state, tried.tries, tried.due_at = "waiting", tried.tries - 1, now + NEXT_WHEN_DOWN
             return failure.final
@@ -213,14 +208,14 @@ def plan(session: Session, now: datetime) -> None:
 # --- what came of a try ---------------------------------------------------------------------------------------------
 
 
-def finish(session: Session, visit: VisitCall, outcome: str, now: datetime) -> None:
+def finish(session: Session, visit: VisitCall, outcome: str, settings: LineSettings, now: datetime) -> None:
     """A try is over. With three answers they go onto the case; without them the try does, and there will be another."""
     visit.outcome = outcome
     if is_complete(visit.answers):
         visit.state = "answered"
         settle(session, visit, now)
         return
-    visit.state, visit.due_at, visit.misses = "waiting", now + gap_after(visit.tries), 0
+    visit.state, visit.due_at, visit.misses = "waiting", now + settings.gap_after(visit.tries), 0
     act(session, visit, "not_reached", {"why": outcome}, now)
 
 
@@ -262,7 +257,7 @@ class Visit:
                 return self.voice(None, None).end([])
             visit.sid, visit.answered_by = call_sid, answered_by[:30] or None
             if answered_by.startswith(("machine", "fax")):
-                finish(session, visit, "machine", now)
+                finish(session, visit, "machine", self.parts.line_settings(), now)
                 return self.voice(None, None).end([])
             visit.state, visit.due_at = "talking", now + NEWS_WITHIN
             day = local(visit.case.filed_at)
@@ -313,7 +308,13 @@ class Visit:
         with self.parts.database.write() as session:
             visit = session.get(VisitCall, visit_id, with_for_update=True)
             if visit and visit.state in UNDER_WAY and visit.sid in (None, call_sid):
-                finish(session, visit, "hung_up" if status == "completed" else status, self.parts.clock())
+                finish(
+                    session,
+                    visit,
+                    "hung_up" if status == "completed" else status,
+                    self.parts.line_settings(),
+                    self.parts.clock(),
+                )
         call_over(self.parts, call_sid)
 
     def ask(self, voice: Speaker, visit: VisitCall, step: int, *before: str) -> str:
@@ -323,7 +324,7 @@ class Visit:
 
     def goodbye(self, session: Session, voice: Speaker, visit: VisitCall, key: str, now: datetime) -> str:
         """Nothing more is asked in this call."""
-        finish(session, visit, key.removeprefix("visit_"), now)
+        finish(session, visit, key.removeprefix("visit_"), self.parts.line_settings(), now)
         return voice.end([prompt(key, voice.language)])
 
     def opt_out(self, session: Session, visit: VisitCall, now: datetime) -> None:
@@ -345,4 +346,5 @@ class Visit:
     def voice(self, case: Case | None, wish: CallerWish | None) -> Speaker:
         """How the citizen is spoken to: as they have asked for before, else in the language of their case."""
         language = wish.language if wish else ("en" if case and case.locale == "en" else "zh")
-        return speaker(self.parts.settings, language, bool(wish and wish.slow))
+        hints = speech_hints(self.parts.database, language)
+        return speaker(self.parts.settings, language, bool(wish and wish.slow), hints)

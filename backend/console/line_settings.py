@@ -19,6 +19,9 @@ NUMBER_WORDS: Final = {
     "long_wait": lazy_gettext("等待多久起标黄（秒）"),
     "too_long_wait": lazy_gettext("等待多久起标红（秒）"),
     "idle_minutes": lazy_gettext("网上会话静默多久后询问，再过同样久结束（分钟）"),
+    "first_gap": lazy_gettext("回访第一次没有问到，多久后再打（小时）"),
+    "second_gap": lazy_gettext("第二次没有问到，多久后再打（小时）"),
+    "later_gap": lazy_gettext("以后每次没有问到，多久后再打（小时）"),
 }
 RECORDING_WORDS: Final = {
     "off": lazy_gettext("不录音"),

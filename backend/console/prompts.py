@@ -151,7 +151,8 @@ def form_page(
     catalogue: str, key: str, wanted: dict[str, Phrase], refused: WordingRefused | None = None
 ) -> ResponseReturnValue:
     """The form with this wording in it."""
-    delivered = parts().wordings.delivered(catalogue, key)
+    wordings = parts().wordings
+    delivered = wordings.delivered(catalogue, key)
     shown = [
         Shown(
             language,
@@ -169,6 +170,7 @@ def form_page(
         "console/line/prompt.html",
         catalogue=catalogue,
         key=key,
+        heading=wordings.find(catalogue, key)[current_locale()].text,
         shown=shown,
         is_changed=is_changed,
         limit=LONGEST,

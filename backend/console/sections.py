@@ -31,9 +31,7 @@ SECTIONS: Final = (
     Section("supervision", ("supervision",), lazy_gettext("督办"), ("/supervision",)),
     Section("insight", ("insight",), lazy_gettext("数据"), ("/insight", "/wall")),
     Section("assessment", ("inbox", "appeals", "insight"), lazy_gettext("考核"), ("/assessment",)),
-    Section("articles", ("knowledge",), lazy_gettext("知识"), ("/knowledge",)),
-    Section("documents", ("knowledge",), lazy_gettext("文件"), ("/documents",)),
-    Section("gaps", ("knowledge",), lazy_gettext("缺口"), ("/knowledge/gaps",)),
+    Section("articles", ("knowledge",), lazy_gettext("知识"), ("/knowledge", "/documents")),
     Section(
         "administration",
         administration.AREAS,

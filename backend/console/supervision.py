@@ -16,6 +16,7 @@ from backend.console.cases import due_mark
 from backend.console.forms import field
 from backend.console.log_in import allowed, me
 from backend.console.people import staff_names
+from backend.directory import categories
 from backend.directory.models import Staff
 from backend.errors import Refused
 from backend.locale import current_locale
@@ -104,6 +105,7 @@ def deadlines_page(refused: Refused | None = None) -> ResponseReturnValue:
             units={unit: words.UNITS[unit] for unit in UNITS},
             kinds={kind: words.KINDS[kind] for kind in KINDS},
             urgencies={urgency: words.URGENCIES[urgency] for urgency in URGENCIES},
+            categories=categories.grouped(session),
             empty_rows=EMPTY_ROWS,
             steps=STEPS,
             marks={mark: words.MARKS[mark] for mark in MARKS},

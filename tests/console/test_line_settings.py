@@ -17,6 +17,9 @@ WANTED = {
     "long_wait": "30",
     "too_long_wait": "60",
     "idle_minutes": "5",
+    "first_gap": "3",
+    "second_gap": "24",
+    "later_gap": "48",
     "calling_from": "10:00",
     "calling_until": "18:30",
     "call_recording": "consent",
@@ -38,6 +41,7 @@ def test_another_process_hears_the_citys_settings_until_they_are_taken_back(
     monkeypatch.setattr("backend.followed.LOOKED_AT_EVERY", 0.0)  # as if a second had gone by
     heard = other.line_settings()
     assert (limit_of(other).seconds, heard.calling_hours, heard.call_recording) == (90, "10:00-18:30", "consent")
+    assert [heard.gap_after(tries).total_seconds() / 3600 for tries in (1, 2, 3, 4)] == [3, 24, 48, 48]
     assert 'data-testid="delivered-queue_limit"' in web.get(PAGE).text
     with parts.database.read() as session:
         told = {event.subject: event.after for event in session.query(AuditEvent).filter_by(kind="setting")}
@@ -55,6 +59,7 @@ def test_another_process_hears_the_citys_settings_until_they_are_taken_back(
         ({"queue_limit": "5"}, 422, "15 到 1800 之间"),
         ({"queue_limit": "９０"}, 422, "15 到 1800 之间"),
         ({"idle_minutes": "1.5"}, 422, "2 到 120 之间"),
+        ({"later_gap": "241"}, 422, "1 到 240 之间"),
         ({"long_wait": "60"}, 422, "标红的时间要比标黄的长"),
         ({"calling_until": "25:00"}, 422, "从早到晚的时段"),
         ({"calling_from": "21:00"}, 422, "从早到晚的时段"),

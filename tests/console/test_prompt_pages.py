@@ -37,6 +37,7 @@ def test_a_caller_hears_the_citys_words_until_they_are_taken_back(
         assert [(event.subject, event.act) for event in events] == [
             (f"telephone:greeting:{language}", "added") for language in ("zh", "yue", "en")
         ]
+    assert "<h1>您好，{city}热线，请讲。</h1>" in web.get(PAGE).text
     restored = web.post(f"{PAGE}/delivered", data={"csrf_token": token(web.get(PAGE))})
     assert restored.status_code == 302
     assert "请问有什么可以帮您" in web.get(PAGE).text

@@ -102,7 +102,8 @@ def of_editor(line: RunningLine, visit: Visit, language: str, keep: Keep) -> Non
         line.chat().say(question)
     author = visit.log_in(line, "editor1")
     speak(author, language)
-    author.get_by_test_id("nav-gaps").click()
+    author.get_by_test_id("nav-articles").click()
+    author.get_by_test_id("tab-gaps").click()
     row = author.get_by_test_id("gap-row").filter(has_text=UNKNOWN[language][0][:3])
 
     def grouped() -> bool:

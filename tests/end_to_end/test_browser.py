@@ -391,3 +391,17 @@ def test_each_role_sees_its_pages_in_both_languages(line: RunningLine, visit: Vi
             page.goto(f"{line.base_url}{address}?lang={language}")
             expect(page.get_by_role("heading", level=1)).to_be_visible()
             picture(page, "-".join([username, Path(address).name, language]))
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_the_longest_navigation_is_one_line_on_a_small_laptop_and_fits_a_telephone(
+    line: RunningLine, visit: Visit, language: str
+) -> None:
+    page = visit.log_in(line, "supervisor1")
+    page.goto(f"{line.base_url}/console/knowledge/gaps?lang={language}")
+    first, last = page.get_by_test_id("nav-desk").bounding_box(), page.get_by_test_id("log-out").bounding_box()
+    assert first and last
+    assert first["y"] + first["height"] > last["y"]
+    expect(page.get_by_test_id("nav-articles")).to_have_attribute("aria-current", "page")
+    page.set_viewport_size({"width": PHONE_SCREEN[0], "height": PHONE_SCREEN[1]})
+    assert overhang(page) == 0

@@ -19,6 +19,7 @@ from backend.cases import service as cases
 from backend.cases.models import Case
 from backend.cases.service import Actor, Filing
 from backend.directory.models import Staff
+from backend.line_settings import CitySetting
 from backend.parts import Parts
 from ivr.flow import Heard
 from ivr.models import CallerWish, VisitCall
@@ -160,6 +161,21 @@ def test_who_is_not_reached_is_tried_again_after_growing_gaps_until_the_case_say
     gaps = [later - earlier for earlier, later in pairwise(tried)]
     assert len(tried) == 3 and gaps == sorted(gaps) and gaps[0] >= timedelta(hours=2)
     assert visits.acts(number).count("not_reached") == 3
+
+
+def test_a_city_says_after_how_long_who_was_not_reached_is_tried_again(visits: Visits) -> None:
+    visits.answered_case()
+    with visits.parts.database.write() as session:
+        session.add(CitySetting(name="first_gap", value="30"))
+    visits.parts.line_settings.look_again()
+    visits.work()
+    visits.hang_up("no-answer")
+    visits.clock.advance(hours=25)  # the same hour of the next day: the delivered gap is long over
+    visits.work()
+    assert len(visits.rung()) == 1
+    visits.clock.advance(hours=23)
+    visits.work()
+    assert len(visits.rung()) == 2
 
 
 def test_a_machine_hears_nothing_and_counts_as_nobody(visits: Visits) -> None:
