@@ -8,13 +8,16 @@ WEB = .venv/web/bin/python
 export PYTHONUTF8 = 1
 MAKEFLAGS += --no-print-directory
 .NOTPARALLEL:
-.PHONY: help run test lint bench chaos audit call setup migrate train lock clean web bot browser check translations starter
+.PHONY: help run restart test lint bench chaos audit call setup migrate train lock clean web bot browser check translations starter
 
 help:       ## this list
 	@sed -n 's/^\([a-z]*\):.*## */  make \1\t/p' Makefile | expand -t 18
 
 run: web check setup migrate starter train  ## set up what is missing, start everything, print the addresses; Ctrl-C stops it
 	@exec $(WEB) -m backend.setup.start
+
+restart: web train  ## train if needed, then restart the bot's processes one after the other; no call notices (BOT_WORKERS=2)
+	@$(WEB) -m backend.setup.restart
 
 test: setup lint train  ## lint and all tests; ARGS=tests/cases for a part
 	@$(SETUP) chromium

@@ -158,7 +158,7 @@ def make_parts(settings: Settings, bot: Bot | None, clock: Clock) -> Parts:
         settings=settings,
         database=database,
         clock=clock,
-        bot=bot or RasaBot(settings.rasa_url, settings.bot_token, settings.bot_timeout),
+        bot=bot or RasaBot(settings.rasa_urls, settings.bot_token, settings.bot_timeout),
         knowledge=Knowledge(database, embedder, partial(recent_clicks, database, clock)),
         embedder=embedder,
         telephone=Switchboard(settings, database, clock, Provider(settings)),
@@ -227,11 +227,13 @@ def forget_log_ins(shared: Parts) -> None:
 def health() -> tuple[Response, int]:
     """200 with each part's state, 503 when a part that callers need is down (the log-in pages would still work)."""
     shared = parts()
-    states = {"database": record_answers(), "bot": shared.bot.is_ready()}
+    bots = {f"bot_{number}": state for number, state in enumerate(shared.bot.processes().values())}
+    states = {"database": record_answers(), "bot": any(bots.values())}
     search = "words and meaning" if shared.embedder else "words alone"  # for information: search works either way
     body = {
         "status": "ok" if all(states.values()) else "degraded",
         "parts": states,
+        "bots": bots,  # for information: one is enough for a turn, not for many callers
         "search": search,
         "worker": worker_state(),
     }

@@ -64,7 +64,9 @@ class Standing:
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """What the record and the queue of jobs say; only `line_up` for what can't be asked."""
-        up = {"bot": float(self.parts.bot.is_ready())}
+        bots = {address: float(is_ready) for address, is_ready in self.parts.bot.processes().items()}
+        yield gauge("line_bot_up", "Whether a process of the bot would answer", bots, "bot")
+        up = {"bot": max(bots.values(), default=0.0)}
         for part, look in (("database", self.record), ("jobs", self.jobs)):
             try:
                 yield from list(look())

@@ -44,13 +44,20 @@ class Settings(BaseSettings):
 
     port: int = Field(8000, description="the one public process, on 127.0.0.1")
     api_port: int = Field(8001, description="the same application for the bot alone, loopback only")
-    bot_port: int = Field(5005, description="Rasa, loopback only")
-    actions_port: int = Field(5055, description="Rasa's action server, loopback only")
+    bot_workers: int = Field(
+        1, ge=1, le=50, description="Rasa processes on this machine, each with its action server: one a core"
+    )
+    bot_port: int = Field(5005, description="the first Rasa, loopback only; the others have the ports after it")
+    actions_port: int = Field(5055, description="the first one's action server, loopback only; likewise")
     exchange_port: int = Field(8002, description="the practice exchange, loopback and development only")
     events_port: int = Field(
         8003, description="the streams that keep consoles up to date; behind a proxy /console/events"
     )
-    bot_url: str = Field("", description="where Rasa is, when not on this machine; empty: loopback and BOT_PORT")
+    bot_url: str = Field(
+        "",
+        description="where Rasa is, when not on this machine: addresses with commas between them; a name that stands for"
+        " several machines is as many processes; empty: loopback, BOT_PORT and BOT_WORKERS",
+    )
     web_url: str = Field(
         "",
         description="where the web process is for the events process, when not on this machine; empty: loopback and PORT",
@@ -189,9 +196,10 @@ class Settings(BaseSettings):
     traces_url: str = Field("", description="an OpenTelemetry collector, up to /v1/traces; empty: no traces")
 
     @property
-    def rasa_url(self) -> str:
-        """Base URL of Rasa's HTTP server."""
-        return self.bot_url or f"http://127.0.0.1:{self.bot_port}"
+    def rasa_urls(self) -> str:
+        """Base URLs of Rasa's HTTP servers, commas between them."""
+        ports = range(self.bot_port, self.bot_port + self.bot_workers)
+        return self.bot_url or ",".join(f"http://127.0.0.1:{port}" for port in ports)
 
     @property
     def web_address(self) -> str:

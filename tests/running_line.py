@@ -51,10 +51,12 @@ class RunningLine:
         database_url: str | None = None,
         model: Path | None = None,
         settings: Mapping[str, str] = MappingProxyType({}),
+        bots: int = 1,
     ) -> None:
         self.folder = folder
         self.port, self.api_port = closed_port(), closed_port()
-        self.bot_port, self.actions_port = closed_port(), closed_port()
+        self.bots = [(closed_port(), closed_port()) for _ in range(bots)]  # each with its action server
+        self.bot_port = self.bots[0][0]
         self.exchange_port, self.events_port = closed_port(), closed_port()
         self.base_url = f"http://127.0.0.1:{self.port}"
         self.database_url = database_url or f"sqlite:///{folder / 'line.sqlite3'}"
@@ -65,8 +67,7 @@ class RunningLine:
             **SECRETS,
             **settings,
             "PORT": str(self.port),
-            "BOT_PORT": str(self.bot_port),
-            "ACTIONS_PORT": str(self.actions_port),
+            "BOT_URL": ",".join(f"http://127.0.0.1:{port}" for port, _ in self.bots),
             "EXCHANGE_PORT": str(self.exchange_port),
             "EVENTS_PORT": str(self.events_port),
             "BACKEND_URL": f"http://127.0.0.1:{self.api_port}",
@@ -86,26 +87,7 @@ class RunningLine:
     def commands(self) -> dict[str, list[str]]:
         """How each process is started; as backend/setup/supervisord.conf does."""
         return {
-            "bot": [
-                *(str(BOT_PYTHON), "-m", "rasa", "run", "-i", "127.0.0.1", "--port", str(self.bot_port)),
-                *(
-                    "--model",
-                    str(self.model),
-                    "--endpoints",
-                    "bot/endpoints.yml",
-                    "--credentials",
-                    "bot/credentials.yml",
-                ),
-            ],
-            "actions": [
-                str(BOT_PYTHON),
-                "-m",
-                "rasa_sdk",
-                "--actions",
-                "bot.actions",
-                "--port",
-                str(self.actions_port),
-            ],
+            **{name: command for number in range(len(self.bots)) for name, command in self.bot(number).items()},
             "worker": [str(WEB_PYTHON), "-m", "backend.worker"],
             "web": self.gunicorn(self.port),
             "api": self.gunicorn(self.api_port),
@@ -114,6 +96,30 @@ class RunningLine:
                 *("--worker-class", "asgi", "--graceful-timeout", "1", "backend.events:create_events()"),
             ],
             "exchange": self.gunicorn(self.exchange_port, "ivr.phone.exchange:create_exchange()"),
+        }
+
+    def bot(self, number: int) -> dict[str, list[str]]:
+        """One of the bots with its action server. The first is called plainly."""
+        port, actions_port = self.bots[number]
+        more = f"_{number}" if number else ""
+        rasa = [
+            str(BOT_PYTHON),
+            "-m",
+            "rasa",
+            "run",
+            "-i",
+            "127.0.0.1",
+            "--port",
+            str(port),
+            "--model",
+            str(self.model),
+        ]
+        rasa += ["--endpoints", "bot/endpoints.yml", "--credentials", "bot/credentials.yml"]
+        return {
+            f"bot{more}": ["env", f"ACTIONS_URL=http://127.0.0.1:{actions_port}", *rasa],
+            f"actions{more}": [
+                *(str(BOT_PYTHON), "-m", "rasa_sdk", "--actions", "bot.actions", "--port", str(actions_port)),
+            ],
         }
 
     def gunicorn(self, port: int, application: str = "backend.app:create_app()") -> list[str]:

@@ -50,8 +50,11 @@ def main() -> None:
         "web": ("PORT", settings.port),
         "events": ("EVENTS_PORT", settings.events_port),
         "api": ("API_PORT", settings.api_port),
-        "bot": ("BOT_PORT", settings.bot_port),
-        "actions": ("ACTIONS_PORT", settings.actions_port),
+        **{f"bot_{number}": ("BOT_PORT", settings.bot_port + number) for number in range(settings.bot_workers)},
+        **{
+            f"actions_{number}": ("ACTIONS_PORT", settings.actions_port + number)
+            for number in range(settings.bot_workers)
+        },
     }
     if settings.environment == "development":
         ports["exchange"] = ("EXCHANGE_PORT", settings.exchange_port)
@@ -134,6 +137,7 @@ def start_supervisor(settings: Settings) -> "subprocess.Popen[bytes]":
         "PORT": str(settings.port),
         "API_PORT": str(settings.api_port),
         "EVENTS_PORT": str(settings.events_port),
+        "BOT_WORKERS": str(settings.bot_workers),
         "BOT_PORT": str(settings.bot_port),
         "ACTIONS_PORT": str(settings.actions_port),
         "EXCHANGE_PORT": str(settings.exchange_port),

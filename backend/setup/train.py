@@ -41,8 +41,10 @@ def train() -> None:
     say("训练机器人，第一次要一两分钟", "training the bot, a minute or two the first time")
     python = BOT / "bin" / "python"
     inputs = ["--config", "bot/config.yml", "--domain", "bot/domain.yml", "--data", "nlu_data/dialogue"]
-    output = ["--out", str(MODEL.parent), "--fixed-model-name", "line"]
+    made = MODEL.parent / "new"  # a process that starts meanwhile finds the old model, whole
+    output = ["--out", str(made), "--fixed-model-name", "line"]
     run("rasa train", [python, "-m", "rasa", "train", *inputs, *output], {**os.environ, **rasa_environment()})
+    os.replace(made / MODEL.name, MODEL)
     stamp.keep()
 
 

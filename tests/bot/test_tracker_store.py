@@ -1,4 +1,5 @@
-"""What Rasa keeps of a dialogue outlasts its process, says nothing to who reads the table, and is gone after a week."""
+"""What Rasa keeps of a dialogue outlasts its process, says nothing to who reads the table, and is gone after a week; several
+processes share it without going on from what is old."""
 
 import json
 import os
@@ -9,7 +10,9 @@ from backend.setup.train import rasa_environment
 from tests.conftest import missing_service
 
 
-def test_a_dialogue_outlasts_the_process_encrypted_and_goes_after_a_week(database_url: str) -> None:
+def test_a_dialogue_outlasts_the_process_encrypted_is_shared_by_processes_and_goes_after_a_week(
+    database_url: str,
+) -> None:
     if not (BOT / "bin" / "python").exists():
         missing_service("the bot's environment (make bot)")
     done = subprocess.run(
@@ -28,6 +31,12 @@ def test_a_dialogue_outlasts_the_process_encrypted_and_goes_after_a_week(databas
         "in plain text": False,
         "with a new key": True,
         "after a week": ["two"],
-        "older version's table": False,
+        "older versions' tables": [],
         "unknown": None,
+        "goes on elsewhere and back": ["first", "second"],
+        "answered before": [[{"custom": {"text": "first!"}}], [{"custom": {"text": "second!"}}], [], []],
+        "one of two at once is overtaken": True,
+        "and reads what the other did": "third",
+        "times it was said": 3,
+        "a turn broken off is as if it had not been": "third",
     }

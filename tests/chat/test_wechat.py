@@ -50,8 +50,8 @@ class SlowBot:
         self.may_answer.wait(10)
         return [Reply(self.text, self.text)]
 
-    def is_ready(self) -> bool:
-        return True
+    def processes(self) -> dict[str, bool]:
+        return {"here": True}
 
 
 @dataclass

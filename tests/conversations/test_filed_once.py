@@ -42,8 +42,8 @@ class DyingBot:
             )
             assert filed.status_code in (200, 201)
 
-    def is_ready(self) -> bool:
-        return True
+    def processes(self) -> dict[str, bool]:
+        return {"here": True}
 
 
 def numbers(database: Database) -> list[str]:

@@ -28,8 +28,8 @@ class ParrotBot:
         self.while_thinking()
         return [Reply(f"{text}!", f"{text}!")]
 
-    def is_ready(self) -> bool:
-        return True
+    def processes(self) -> dict[str, bool]:
+        return {"here": True}
 
 
 @pytest.fixture
