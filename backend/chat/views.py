@@ -26,7 +26,7 @@ from backend.cases.city_deadlines import deadlines
 from backend.cases.deadlines import STEPS, Period
 from backend.cases.lookup import look_up
 from backend.cases.models import Case
-from backend.cases.rules import ANSWERS, BEFORE_REPLY, FINAL_STATES, possible_acts
+from backend.cases.rules import ANSWERS, BEFORE_REPLY, FINAL_STATES, possible_acts, settled
 from backend.cases.service import Actor
 from backend.cases.visits import GRADES, WORDS_LIMIT
 from backend.cases.words import answer_of, day_words, due_words, period_words, state_words
@@ -150,7 +150,12 @@ def case_page(number: str = "") -> tuple[str, int, dict[str, str]]:
 
 
 def rendered(
-    number: str, shown: CaseShown | None, problem: str, status: int, files: list[tuple[str, str]] | None = None
+    number: str,
+    shown: CaseShown | None,
+    problem: str,
+    status: int,
+    files: list[tuple[str, str]] | None = None,
+    done: str = "",
 ) -> tuple[str, int, dict[str, str]]:
     """The page, which nobody keeps."""
     locale = current_locale()
@@ -162,6 +167,7 @@ def rendered(
         case=shown,
         files=files or [],
         problem=problem,
+        done=done,
         questions=questions(),
         grades=GRADES_EN if locale == "en" else GRADES,
         limit=WORDS_LIMIT,
@@ -185,6 +191,15 @@ def questions() -> dict[str, str]:
     return dict(zip(ANSWERS, asked, strict=True))
 
 
+def done_words() -> dict[str, str]:
+    """What the citizen is told once an act of theirs is on record."""
+    return {
+        "add": gettext("已补充，承办单位会看到。"),
+        "withdraw": gettext("已撤回，不再办理。"),
+        "visit": gettext("谢谢您，评价已记下。没有解决或您不满意的，会有工作人员复核。"),
+    }
+
+
 @blueprint.get("/c/<token>")
 def case_link(token: str) -> tuple[str, int, dict[str, str]]:
     """The case that a signed link was made for; whoever has the link needs no digits."""
@@ -195,7 +210,8 @@ def case_link(token: str) -> tuple[str, int, dict[str, str]]:
         return rendered("", None, refusal.sentence(locale), refusal.status)
     with shared.database.read() as session:
         case = cases.get_case(session, number)
-        return rendered(number, shown_case(case, locale, token), "", 200, reply_files(session, case))
+        shown, files = shown_case(case, locale, token), reply_files(session, case)
+    return rendered(number, shown, "", 200, files, done_words().get(request.args.get("done", ""), ""))
 
 
 @blueprint.post("/c/<token>/<act>")
@@ -223,7 +239,7 @@ def act_on_case(token: str, act: str) -> tuple[str, int, dict[str, str]] | BaseR
         with shared.database.read() as session:
             shown = shown_case(cases.get_case(session, number), locale, token)
         return rendered(number, shown, refusal.sentence(locale), refusal.status)
-    return redirect(url_for("chat.case_link", token=token))
+    return redirect(url_for("chat.case_link", token=token, done=act))
 
 
 def half_width(text: str) -> str:
@@ -254,7 +270,7 @@ def shown_case(case: Case, locale: str, token: str) -> CaseShown:
         agency=case.agency.name,
         proposed=case.state in ("filed", "accepted"),
         filed=day_words(case.filed_at, locale),
-        due="" if case.state in FINAL_STATES else day_words(case.due_at, locale),
+        due=day_words(case.due_at, locale) if case.state in BEFORE_REPLY else "",
         answer=answer_of(case),
     )
 
@@ -282,6 +298,8 @@ def promises(case: Case, locale: str) -> dict[str, str]:
             )
     if case.state in BEFORE_REPLY:
         found["replied"] = gettext("最晚%(day)s", day=due_words(case.due_at, locale))
+    if case.state == "visited" and not settled(cases.citizens_situation(case, parts().clock()).visit()):
+        return {}  # a reviewer decides whether it is done again
     following = dict(pairwise(MAIN_STATES)).get(case.state, case.state)
     if case.step_due_at and following != "replied":
         found[following] = gettext("最晚%(day)s", day=due_words(case.step_due_at, locale))

@@ -15,7 +15,18 @@ from backend.cases import roots, service
 from backend.cases.inbox import filled, templates
 from backend.cases.models import Case
 from backend.cases.root_models import RootIssue
-from backend.cases.rules import ANSWERS, KINDS, PAUSE_REASONS, ROUTES, URGENCIES, Rule, holder, possible_acts
+from backend.cases.rules import (
+    ANSWERS,
+    KINDS,
+    PAUSE_REASONS,
+    ROUTES,
+    URGENCIES,
+    Refusal,
+    Rule,
+    decide,
+    holder,
+    possible_acts,
+)
 from backend.cases.service import Actor
 from backend.cases.visits import GRADES
 from backend.cases.words import MESSAGES, pause_reason
@@ -93,7 +104,7 @@ def page(number: str, refused: Refused | None = None, tried: str = "") -> Respon
     with parts().database.read() as session:
         found = find(session, me(), number)
         every_agency = agencies(session)
-        hidden = is_hidden(me(), found)
+        hidden, acts = is_hidden(me(), found), acts_for(session, found, me())
         files: dict[int | None, list[Attachment]] = {}
         for one in attachments_of(session, case_id=found.id):
             if not (hidden and one.staff_id is None):  # who sent it may be in a citizen's picture
@@ -106,7 +117,8 @@ def page(number: str, refused: Refused | None = None, tried: str = "") -> Respon
             with_files=WITH_FILES,
             files_limit=FILES_LIMIT,
             templates=[(one.name, filled(one.text, found)) for one in templates(session, own)] if own else [],
-            acts=acts_for(session, found, me()),
+            acts=acts,
+            **send_back_of(session, found, acts),
             ask_twice=ASK_TWICE,
             choices=choices(session, found),
             turn=holder(found.state, found.send_backs),
@@ -157,6 +169,18 @@ def acts_for(session: Session, found: Case, person: Person) -> list[Rule]:
     except Refused:  # it still answers for the case, but another has it now
         return []
     return possible_acts(service.situation(session, found, parts().clock()), role)
+
+
+def send_back_of(session: Session, found: Case, acts: Sequence[Rule]) -> dict[str, Any]:
+    """Until when the agency that has been sent the case may send it back, or why it can't, of which it would look for the
+    form in vain."""
+    if not any(rule.act == "sign" for rule in acts):
+        return {}
+    case = service.situation(session, found, parts().clock())
+    decided = decide(case, "send_back", "agency", {"note": "?", "agency": "?"})
+    if isinstance(decided, Refusal):
+        return {"no_send_back": Refused(decided.code).sentence(current_locale())}
+    return {"send_back_until": case.send_back_until}
 
 
 def may_open_root(person: Person, root: RootIssue) -> bool:

@@ -66,6 +66,7 @@ def page(refused: Refused | None = None, number: str = "") -> ResponseReturnValu
         html = render_template(
             "console/dispatch.html",
             case=case,
+            elsewhere="" if case is None or wanted in ("", case.number) else wanted[:11],
             cases=cases,
             skips=left,
             names={agency.code: agency.name for agency in every_agency},

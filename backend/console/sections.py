@@ -6,6 +6,7 @@ from typing import Final
 from flask import request, url_for
 from flask_babel import LazyString, lazy_gettext
 
+from backend.cases.rules import HOLDERS
 from backend.console import administration
 from backend.console.log_in import Person
 
@@ -65,6 +66,7 @@ def current_section() -> str:
 
 
 def first_page(person: Person) -> str:
-    """The address at which this person's work begins."""
-    sections = sections_of(person)
-    return url_for(f"console.{sections[0].endpoint}" if sections else "console.account")
+    """The address at which this person's work begins; at the list of cases it is with those whose turn is theirs."""
+    endpoint = next((section.endpoint for section in sections_of(person)), "account")
+    theirs = next((state for state, role in HOLDERS.items() if role == person.role), None)
+    return url_for(f"console.{endpoint}", state=theirs if endpoint == "cases" else None)

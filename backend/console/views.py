@@ -340,6 +340,7 @@ def what_every_page_knows() -> dict[str, Any]:
         "BREAK_REASONS": BREAK_REASONS,
         "DETAILS": words.DETAILS,
         "NOTES": words.NOTES,
+        "NAMED_AGENCIES": words.NAMED_AGENCIES,
         "MARKS": words.MARKS,
         "VERSION_STATES": words.VERSION_STATES,
         "ARTICLE_FIELDS": words.ARTICLE_FIELDS,

@@ -170,6 +170,9 @@ DETAILS = {
 }
 """What an act needs or keeps (cases/rules.py) -> what people call it."""
 
+NAMED_AGENCIES = {"send_back": lazy_gettext("建议转给"), "co_handle": lazy_gettext("协办单位")}
+"""act -> what people call the agency that it names, where that doesn't get the case by it."""
+
 KINDS = {
     "consult": lazy_gettext("咨询"),
     "request": lazy_gettext("求助"),

@@ -268,6 +268,27 @@ def test_a_citizen_adds_words_says_whether_it_is_solved_and_withdraws(
         ]  # fmt: skip
 
 
+def test_who_rates_is_thanked_and_promised_no_end_while_it_is_not_solved(
+    web: httpx.Client, parts: Parts, number: str
+) -> None:
+    act(parts, number, "accept")
+    act(parts, number, "answer", note="已派人去看")
+    assert "最晚答复" not in look_up(web, number, "1234").text
+    page = press(web, look_up(web, number, "1234"), "visit", contacted="yes", solved="no", satisfied="no")
+    assert "评价已记下" in page.text
+    assert dues_of(page) == []
+    assert "评价已记下" not in look_up(web, number, "1234").text
+
+
+def test_who_changes_the_language_stays_at_the_case(web: httpx.Client, number: str) -> None:
+    page = look_up(web, number, "1234")
+    link = re.search(r'href="(/c/[^"]+lang=en)"', page.text)
+    assert link
+    english = web.get(link[1])
+    assert number in english.text
+    assert "Case number" in english.text
+
+
 def test_a_photo_comes_with_words_without_where_it_was_taken_and_nothing_else_does(
     web: httpx.Client, parts: Parts, number: str
 ) -> None:
@@ -297,7 +318,8 @@ def test_a_photo_comes_with_words_without_where_it_was_taken_and_nothing_else_do
 def test_a_withdrawn_case_ends_there(web: httpx.Client, number: str) -> None:
     page = press(web, look_up(web, number, "1234"), "withdraw")
     assert steps_of(page)[-1] == ("now", "已撤回")
-    assert "/c/" not in page.text.replace("/chat", "")
+    assert "已撤回，不再办理" in page.text
+    assert 'action="/c/' not in page.text
 
 
 def test_a_citizen_can_not_fill_a_case_with_words(web: httpx.Client, number: str) -> None:

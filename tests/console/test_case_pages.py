@@ -10,6 +10,7 @@ from backend.cases.city_deadlines import deadlines, last_saved
 from backend.cases.service import Actor, Filing
 from backend.directory.models import Staff
 from backend.parts import Parts
+from tests.conftest import StandingClock
 
 
 @pytest.fixture
@@ -69,6 +70,37 @@ def test_acts_on_the_page_are_those_of_the_table_and_lead_on(web: httpx.Client, 
     signed = web.post(f"/console/cases/{number}/acts/sign", data={"csrf_token": token_of(page)}, follow_redirects=True)
     acts = set(re.findall(r'data-testid="act-form-(\w+)"', signed.text))
     assert acts == {"reply", "ask_extension", "co_handle"}
+
+
+def test_an_agency_reads_until_when_it_may_send_back_and_then_why_it_can_not(
+    web: httpx.Client, number: str, clock: StandingClock
+) -> None:
+    log_in(web, "agency1")
+    assert 'data-testid="send-back-until"' in web.get(f"/console/cases/{number}").text
+    clock.advance(days=10)
+    log_in(web, "agency1")
+    page = web.get(f"/console/cases/{number}")
+    assert "act-form-send_back" not in page.text
+    assert "退单时限已过" in page.text
+
+
+def test_the_agency_that_a_send_back_names_is_not_shown_as_the_one_that_has_the_case(
+    web: httpx.Client, number: str
+) -> None:
+    log_in(web, "agency1")
+    fields = {"csrf_token": token_of(web.get(f"/console/cases/{number}")), "note": "不归我们", "agency": "C-WATER"}
+    page = web.post(f"/console/cases/{number}/acts/send_back", data=fields, follow_redirects=True)
+    events = re.findall(r'data-act="send_back">(.*?)</li>', page.text, re.DOTALL)
+    assert len(events) == 1
+    assert "建议转给" in events[0]
+    assert "承办单位：" not in events[0]
+
+
+def test_a_reviewer_begins_with_the_cases_that_wait_for_review(web: httpx.Client, number: str) -> None:
+    log_in(web, "reviewer1")
+    page = web.get("/console", follow_redirects=True)
+    assert page.url.params["state"] == "visited"
+    assert number not in page.text
 
 
 @pytest.mark.parametrize("wanted", ["deadline", "agency", "repetition", "register"])

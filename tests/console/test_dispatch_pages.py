@@ -100,6 +100,15 @@ def test_what_was_sent_back_twice_is_the_supervisors_to_designate(
     assert stand(parts, number) == ("dispatched", "C-WATER")
 
 
+def test_a_link_to_a_case_that_is_done_says_that_another_is_shown(desk: httpx.Client, parts: Parts) -> None:
+    done, waits = file(parts, "+8613800000001", 0.9), file(parts, "+8613800000002", 0.3)
+    assert "elsewhere" not in desk.get(DESK, params={"number": done}).text
+    desk.post(f"{DESK}/{done}", data={"csrf_token": token(desk.get(DESK)), "agency": "C-URBAN"})
+    page = desk.get(DESK, params={"number": done})
+    assert shown(page) == waits
+    assert f"没有打开工单 {done}" in page.text
+
+
 def test_an_agency_that_is_not_there_is_refused_and_nothing_changes(desk: httpx.Client, parts: Parts) -> None:
     number = file(parts, "+8613800000001", 0.9)
     form = {"csrf_token": token(desk.get(DESK)), "agency": "C-NONE"}
