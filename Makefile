@@ -37,7 +37,7 @@ bench: setup train  ## all measurements, or ONLY=<name>; results in build/bench
 	@$(WEB) -m tests.bench $(ONLY)
 
 chaos: setup train  ## storms: processes killed, cut off and starved while people call; PEOPLE=500, SEED=… repeats one
-	@$(WEB) -m tests.chaos
+	@$(WEB) -m tests.chaos $(ONLY)
 
 call: web  ## telephone the running line from this terminal
 	@$(WEB) -m ivr.phone.terminal

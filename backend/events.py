@@ -162,6 +162,7 @@ class Streams:
                 self.tell(await asyncio.to_thread(self.read))
             except Exception:  # whatever it is, the next look may succeed
                 log.exception("the list of changes can't be read")
+                self.seen.clear()  # a PostgreSQL that was killed may give numbers of the last moments anew
             await asyncio.sleep(READ_EVERY)
 
     def read(self) -> list[Change]:

@@ -1,5 +1,6 @@
 """How often one address on the network may ask for what costs something or can be guessed at, in one table; more is refused
-with 429 in the citizen's language. Counted in Redis where there is one, else in each process for itself.
+with 429 in the citizen's language. Counted in Redis where there is one; without one, and while it can't be reached, in each
+process for itself.
 
 A company or a campus is one address, so the limits are far above what one person does. What comes from this machine is the
 line itself (its bot, its benches), and what sends API_TOKEN is the bot elsewhere.
@@ -13,6 +14,7 @@ from flask import Flask, request
 from flask_limiter import Limiter
 
 from backend.api.access import bearer_token
+from backend.jobs.queue import REDIS_WAITS
 from backend.settings import Settings
 
 LIMITS: Final[dict[str, str]] = {
@@ -38,7 +40,9 @@ def set_up_limits(app: Flask, settings: Settings) -> Limiter:
         storage_uri=settings.redis_url or "memory://",
         strategy="moving-window",
         headers_enabled=True,  # Retry-After
-        swallow_errors=True,  # without Redis the line goes on
+        storage_options={**REDIS_WAITS} if settings.redis_url else {},
+        in_memory_fallback_enabled=True,
+        swallow_errors=True,  # whatever else it is, the line goes on
         key_prefix="line",
     )
     for endpoint, limit in LIMITS.items():

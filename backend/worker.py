@@ -23,7 +23,7 @@ def main() -> None:
     if settings.metrics_port:
         start_http_server(settings.metrics_port, registry=watch.registry())
     jobs = make_jobs(make_parts(settings, None, utc_now))
-    jobs.queue.on_startup()(jobs.begin)
+    jobs.begin()  # without record and queue this process ends, and is started again until they are there
     jobs.queue.create_consumer(workers=AT_ONCE, max_delay=1.0).run()
 
 

@@ -73,14 +73,16 @@ async def answer(agent: Any, body: dict[str, Any]) -> list[dict[str, Any]]:
     async with agent.lock_store.lock(message.sender_id):
         tracker = await agent.tracker_store.retrieve(message.sender_id)
         before = answered_before(tracker, message.metadata.get("filing_key")) if tracker else None
-        if before:
+        if (
+            before is not None
+        ):  # nothing, if it failed: the dialogue has gone on all the same, and may not hear it again
             return before
         await agent.processor.handle_message(message)
     return collector.messages
 
 
-def answered_before(tracker: DialogueStateTracker, key: Optional[str]) -> list[dict[str, Any]]:
-    """What was replied to the message with this key; nothing if it hasn't been answered, or has no key."""
+def answered_before(tracker: DialogueStateTracker, key: Optional[str]) -> Optional[list[dict[str, Any]]]:
+    """What was replied to the message with this key; None if it hasn't come before, or has no key."""
     replies: list[dict[str, Any]] = []
     for event in reversed(tracker.events):
         if isinstance(event, BotUttered):
@@ -89,4 +91,4 @@ def answered_before(tracker: DialogueStateTracker, key: Optional[str]) -> list[d
             if key and event.metadata.get("filing_key") == key:
                 return replies
             replies = []
-    return []
+    return None

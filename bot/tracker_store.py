@@ -37,6 +37,9 @@ STORED_FOR = 7 * 24 * 3600
 LOOKS_EVERY = 3600
 """Seconds from one look at what is stored for too long to the next."""
 
+POSTGRESQL = {"connect_timeout": 5, "keepalives_idle": 6, "keepalives_interval": 2, "keepalives_count": 3}
+"""Seconds, and how often: a server that vanishes without a word is given up (as in backend/database.py)."""
+
 TABLES = sa.MetaData()
 SAVED = sa.Table(
     "saved_turns",
@@ -147,7 +150,7 @@ class CachedTrackerStore(TrackerStore, SerializedTrackerAsText):
 def make_engine(url: str) -> sa.engine.Engine:
     """An engine for the store; on SQLite with one connection that stays open, written ahead."""
     if not url.startswith("sqlite"):
-        return sa.create_engine(url, pool_pre_ping=True)
+        return sa.create_engine(url, pool_pre_ping=True, hide_parameters=True, connect_args=POSTGRESQL)
     engine = sa.create_engine(url, poolclass=StaticPool, connect_args={"check_same_thread": False})
     with engine.connect() as connection:
         connection.execute(sa.text("PRAGMA journal_mode=WAL"))

@@ -1,8 +1,10 @@
 """A call and its conversation, and the words that the line itself says in it: what all verbs of the line share."""
 
 import re
+from contextlib import suppress
 from pathlib import Path
 
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from backend.clock import Clock
@@ -17,14 +19,12 @@ PROMPTS = Catalogue(Path(__file__).with_name("prompts.yml"))
 
 def find_call(session: Session, clock: Clock, call_sid: str, caller: str | None = None) -> tuple[Call, Conversation]:
     """The call and its conversation, begun now if this is the first webhook of the call that got here."""
-    call = session.get(Call, call_sid)
-    if call:
-        return call, conversations.get_conversation(session, call.conversation_id)
-    conversation, _ = conversations.open_conversation(session, "phone", "zh", clock(), caller)
-    call = Call(sid=call_sid, conversation_id=conversation.id, silences=0, no_matches=0)
-    session.add(call)
-    session.flush()
-    return call, conversation
+    if session.get(Call, call_sid) is None:
+        with suppress(IntegrityError), session.begin_nested():  # another webhook of the call may get here with this one
+            conversation, _ = conversations.open_conversation(session, "phone", "zh", clock(), caller)
+            session.add(Call(sid=call_sid, conversation_id=conversation.id, silences=0, no_matches=0))
+    call = session.get_one(Call, call_sid)
+    return call, conversations.get_conversation(session, call.conversation_id)
 
 
 def prompt(key: str, language: str, **facts: object) -> str:

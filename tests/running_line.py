@@ -143,7 +143,8 @@ class RunningLine:
         build(self.database_url)
         try:
             for name in self.commands():
-                self.start(name)
+                if name not in self.processes:
+                    self.start(name)
             until(self.is_healthy, "the line's health")
         except BaseException:
             self.__exit__()

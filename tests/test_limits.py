@@ -9,7 +9,7 @@ from flask import Flask
 from backend.app import create_app
 from backend.limits import LIMITS
 from tests.chat.test_pages import look_up
-from tests.conftest import StandingClock, make_settings
+from tests.conftest import StandingClock, closed_port, make_settings
 
 HERE, ELSEWHERE = {"X-Forwarded-For": "203.0.113.7"}, {"X-Forwarded-For": "203.0.113.8"}
 
@@ -73,6 +73,18 @@ def test_open311_tells_it_as_its_specification_has_errors(web: httpx.Client) -> 
     )
     assert refused.status_code == 429
     assert refused.json()[0]["code"] == 429
+
+
+def test_while_redis_is_away_each_process_counts_for_itself(
+    monkeypatch: pytest.MonkeyPatch, sqlite_url: str, clock: StandingClock
+) -> None:
+    monkeypatch.setitem(LIMITS, "cases.case_state", "4 per hour")
+    nowhere = f"redis://127.0.0.1:{closed_port()}/0"
+    app = create_app(make_settings(sqlite_url, redis_url=nowhere), clock=clock)
+    web = httpx.Client(transport=httpx.WSGITransport(app), base_url="http://127.0.0.1:8000", headers=HERE)
+    body = {"last_digits": "1234", "locale": "zh"}
+    refused = first_refused(lambda: web.post("/api/v1/cases/26000-00023/state", json=body), "cases.case_state")
+    assert refused.status_code == 429
 
 
 def test_every_limit_is_on_an_address_that_is_there(app: Flask) -> None:

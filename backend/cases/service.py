@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import phonenumbers
-from sqlalchemy import ColumnElement, and_, false, or_, select, update
+from sqlalchemy import ColumnElement, and_, false, func, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, selectinload
 from sqlalchemy.orm.exc import StaleDataError
@@ -99,6 +99,8 @@ def file_case(
 
     Raises Refused when nothing is reported.
     """
+    if filing.key and session.get_bind().dialect.name == "postgresql":  # SQLite has one writer anyway
+        session.execute(select(func.pg_advisory_xact_lock(func.hashtext(filing.key))))
     if filing.key and (filed := filed_with(session, filing.key)):
         return filed
     if not filing.what.strip():

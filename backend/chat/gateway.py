@@ -115,7 +115,9 @@ def keep_for_staff(parts: Parts, conversation_id: str, message_key: str) -> Turn
     """The bot is down: file what the citizen said as a case, or add it to the one that was filed so before. The bot may have
     filed this message before it died, or may still do so: that is one case, by its key."""
     with parts.database.write() as session:
-        session.execute(select(Conversation.id).where(Conversation.id == conversation_id).with_for_update())
+        # Not against rows that name it (key_share): the bot's late filing, which we may wait for, is one.
+        one = select(Conversation.id).where(Conversation.id == conversation_id)
+        session.execute(one.with_for_update(key_share=True))
         conversation = service.get_conversation(session, conversation_id)
         key = service.filing_key(conversation_id, message_key)
         by_the_bot, filed = cases.filed_with(session, key), cases.filed_by_line(session, conversation_id)

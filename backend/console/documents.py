@@ -75,7 +75,7 @@ def add_documents() -> ResponseReturnValue:
         return list_page(refused)
     with parts().database.write() as session:
         import_id = importing.start_import(session, files, me().id, parts().clock).id
-    jobs().take_in(import_id)
+    jobs().see_to_import(import_id)
     return redirect(url_for("console.document_import", import_id=import_id))
 
 
@@ -133,7 +133,7 @@ def resume_import(import_id: int) -> ResponseReturnValue:
     """Let a stopped import go on."""
     with parts().database.write() as session:
         importing.resume(session, import_id)
-    jobs().take_in(import_id)
+    jobs().see_to_import(import_id)
     return redirect(url_for("console.document_import", import_id=import_id))
 
 

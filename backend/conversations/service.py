@@ -35,7 +35,7 @@ from backend.conversations.rules import (
     without_commands,
 )
 from backend.conversations.safety import Danger, asks_for_person, find_danger
-from backend.database import Base, Database
+from backend.database import Base, Database, make_durable
 from backend.directory.models import Category, Staff
 from backend.directory.service import present_operators
 from backend.errors import Refused
@@ -168,7 +168,8 @@ def record(
     """Append one turn to the conversation's record; returns its id. `act` is that of the reply unless given."""
     # The row is locked first, so that two processes can't give the same number twice; SQLite has one writer anyway.
     if session.get_bind().dialect.name != "sqlite":
-        session.execute(select(Conversation.id).where(Conversation.id == conversation.id).with_for_update())
+        one = select(Conversation.id).where(Conversation.id == conversation.id)
+        session.execute(one.with_for_update(key_share=True))
     turn = {
         "talk": conversation.id,
         "conversation_id": conversation.id,
@@ -397,6 +398,7 @@ def move(
     target = MOVES.get((conversation.state, act))
     if target is None:
         refuse_move(session, conversation)
+    make_durable(session)  # who is told that a person will come is not forgotten
     values: dict[str, object] = {"state": target}
     had_it = conversation.operator_id
     if act == "request":

@@ -4,15 +4,17 @@ A job says only what to look at; how far it has come stands in the record. So a 
 into the queue again when a worker starts, and one that comes twice changes nothing.
 """
 
+import logging
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import Any, Final
 
 from flask import current_app
 from huey import Huey, RedisHuey, SqliteHuey, crontab
 from huey.exceptions import RetryTask
+from redis import ConnectionPool
 from sqlalchemy.engine import make_url
 
 from backend import watch
@@ -23,11 +25,16 @@ from backend.knowledge import importing
 from backend.knowledge.embedding import Embedder
 from backend.settings import ROOT, Settings
 
+log = logging.getLogger(__name__)
+
 ALIVE_FOR = timedelta(minutes=3)
 """A worker gives a sign of life every minute."""
 SIGN_OF_LIFE = "worker"
 TURN_COMES_IN = 3
 """Seconds after which an import that found another one, or another worker, at work asks again."""
+REDIS_WAITS: Final = {"socket_connect_timeout": 1, "socket_timeout": 2}
+"""Seconds after which a Redis that doesn't answer is given up: no caller waits longer for it. More than the one second for
+which a worker waits for the next job."""
 
 
 class Jobs:
@@ -40,6 +47,7 @@ class Jobs:
         self.take_in = self.job("take_in", self._take_in)
         self._learning = Lock()
         self.learn_routing = self.job("learn_routing", self._learn_routing)
+        self.every_minute("take_up_imports", self.take_up_imports)
         self.every_minute("give_sign_of_life", self.give_sign_of_life)
         self.every_minute("see_whether_to_learn", self._see_whether_to_learn)
 
@@ -67,6 +75,19 @@ class Jobs:
         if unfinished:
             self.take_in(import_id)
 
+    def see_to_import(self, import_id: int) -> None:
+        """Put an import into the queue. What can't be put there now is taken up within a minute or so (take_up_imports)."""
+        try:
+            self.take_in(import_id)
+        except Exception:  # whatever it is, the import stands in the record
+            log.exception("an import could not be put into the queue")
+
+    def take_up_imports(self) -> None:
+        """Put into the queue the imports that nobody is at: their job was lost, or never got there."""
+        with self.database.read() as session:
+            for import_id in importing.abandoned(session, self.clock()):
+                self.take_in(import_id)
+
     def _learn_routing(self) -> None:
         """Let routing learn anew, once at a time: it takes a minute or some."""
         if self._learning.acquire(blocking=False):
@@ -81,8 +102,8 @@ class Jobs:
             self.learn_routing()
 
     def begin(self) -> None:
-        """Begin to work: put into the queue what an earlier worker has left."""
-        self.give_sign_of_life()
+        """Begin to work: put into the queue what an earlier worker has left. Raises what record and queue raise while they
+        can't be reached."""
         with self.database.read() as session:
             for import_id in importing.unfinished(session):
                 self.take_in(import_id)
@@ -116,7 +137,8 @@ def watched(name: str, work: Callable[..., Any]) -> Callable[..., None]:
 def make_queue(settings: Settings) -> Huey:
     """Redis where the settings name one, else a SQLite file beside the record."""
     if settings.redis_url:
-        return RedisHuey("line", url=settings.redis_url, results=False)
+        pool = ConnectionPool.from_url(settings.redis_url, **REDIS_WAITS)
+        return RedisHuey("line", connection_pool=pool, results=False)
     record = make_url(settings.database_url)
     folder = Path(record.database).parent if record.get_backend_name() == "sqlite" and record.database else ROOT / "var"
     return SqliteHuey("line", filename=str(folder / "queue.sqlite3"), results=False)

@@ -91,6 +91,13 @@ def unfinished(session: Session) -> Sequence[int]:
     return session.scalars(select(Import.id).where(Import.state == "running").order_by(Import.id)).all()
 
 
+def abandoned(session: Session, now: datetime) -> Sequence[int]:
+    """The imports of these at which no worker is: none of their files is claimed."""
+    claimed = select(ImportFile.import_id).where(ImportFile.state == "waiting", ImportFile.claimed_until > now)
+    query = select(Import.id).where(Import.state == "running", Import.id.not_in(claimed)).order_by(Import.id)
+    return session.scalars(query).all()
+
+
 # --- the worker's part ----------------------------------------------------------------------------------------------
 
 

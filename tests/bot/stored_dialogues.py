@@ -94,12 +94,17 @@ async def two_processes(one: CachedTrackerStore, other: CachedTrackerStore) -> d
         overtaken = True
     third = await other.get_or_create_tracker("shared")
 
+    unanswered = await one.get_or_create_tracker("unanswered")
+    unanswered.update(UserUttered("failed", metadata={"filing_key": "key-4"}))
+    failed = answered_before(unanswered, "key-4")
+
     broken_off = await one.get_or_create_tracker("shared")
     broken_off.update(UserUttered("never answered"))
     after = await one.get_or_create_tracker("shared")
     return {
         "goes on elsewhere and back": texts,
         "answered before": repeated,
+        "answered before with nothing": failed,
         "one of two at once is overtaken": overtaken,
         "and reads what the other did": third.latest_message.text,
         "times it was said": sum(isinstance(event, UserUttered) for event in third.events),

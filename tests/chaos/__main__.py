@@ -1,24 +1,23 @@
-"""`make chaos`: long storms on SQLite and on PostgreSQL, and what came of them. SEED repeats one, PEOPLE says how many."""
+"""`make chaos`: long storms on SQLite and on PostgreSQL with Redis, or ONLY=sqlite, ONLY=postgresql, and what came of them.
+SEED repeats one, PEOPLE says how many."""
 
-import contextlib
 import json
 import os
 import random
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import psycopg
-
 from backend.settings import ROOT
 from tests.bench.__main__ import where
+from tests.chaos.servers import ServedLine, missing
 from tests.chaos.storm import RECOVERED_WITHIN, Person, Storm
-from tests.conftest import POSTGRES, postgres_url
+from tests.running_line import RunningLine
 
 AT_ONCE = 8
+LINES = {"sqlite": RunningLine, "postgresql": ServedLine}
 
 
 def main() -> int:
@@ -28,9 +27,12 @@ def main() -> int:
         int(os.environ.get("SEED", random.SystemRandom().randrange(10**6))),
     )
     faults, results = 0, {}
-    for name, place in (("sqlite", nowhere), ("postgresql", database)):
-        with tempfile.TemporaryDirectory() as folder, place() as url:
-            storm = Storm(Path(folder), seed, url)
+    for name in sys.argv[1:] or LINES:
+        if name == "postgresql" and missing():
+            print(f"postgresql: left out, this machine has no {', '.join(missing())}")
+            continue
+        with tempfile.TemporaryDirectory() as folder:
+            storm = Storm(LINES[name](Path(folder)), seed)
             crowd = storm.run(people, AT_ONCE)
         results[name] = account(name, storm, crowd)
         faults += results[name]["faults"]
@@ -38,24 +40,6 @@ def main() -> int:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(results | where(), ensure_ascii=False, indent=1))
     return 1 if faults else 0
-
-
-@contextlib.contextmanager
-def nowhere() -> Iterator[None]:
-    """The line's own SQLite file."""
-    yield None
-
-
-@contextlib.contextmanager
-def database() -> Iterator[str]:
-    """A database of the test server."""
-    name = f"line_chaos_{os.getpid()}"
-    with psycopg.connect(POSTGRES, autocommit=True) as admin:
-        admin.execute(f"CREATE DATABASE {name}")
-        try:
-            yield postgres_url(name)
-        finally:
-            admin.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
 
 def account(name: str, storm: Storm, crowd: list[Person]) -> dict[str, Any]:

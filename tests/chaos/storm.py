@@ -30,12 +30,16 @@ from backend.database import Database
 from ivr.models import Call
 from tests.caller import Broken, Caller
 from tests.chaos.proxy import Wire
+from tests.chaos.servers import SERVERS, ServedLine
 from tests.conftest import closed_port
 from tests.running_line import SECRETS, RunningLine
 
 KILLED = ("web", "api", "bot", "actions", "worker", "events")
 LASTS = (0.5, 4.0)
-"""Seconds that a cut or a hang lasts, drawn between these."""
+"""Seconds that a cut, a hang or a server's absence lasts, drawn between these."""
+SLOW = {"line-postgres": 0.05}
+"""Seconds before each piece on a slow wire, where it is not SLOW_TURN: a turn asks the record a dozen times."""
+SLOW_TURN = 0.7
 RECOVERED_WITHIN = 60.0
 PATIENT = 90.0
 """Seconds for which somebody who writes tries again: longer than any recovery may take."""
@@ -51,6 +55,7 @@ class Person:
     does: str  # asks, reports, wants_person
     channel: str  # phone, chat
     conversation_id: str = ""
+    call_sid: str = ""
     told: str = ""
     heard: str = ""
     ends: set[str] = field(default_factory=set)
@@ -59,19 +64,26 @@ class Person:
 class Storm:
     """A running line with wires in it, its keeper, and the disasters."""
 
-    def __init__(self, folder: Path, seed: int, database_url: str | None = None) -> None:
-        self.random, self.seed = random.Random(seed), seed
-        self.line = RunningLine(folder, database_url)
+    def __init__(self, line: RunningLine, seed: int) -> None:
+        self.random, self.seed, self.line = random.Random(seed), seed, line
         self.struck: Counter[str] = Counter()
         self.recoveries: list[float] = []
         self.over = threading.Event()
-        to_bot, to_api = closed_port(), closed_port()
-        self.line.environment |= {
-            "BOT_URL": f"http://127.0.0.1:{to_bot}",
-            "BACKEND_URL": f"http://127.0.0.1:{to_api}",
-        }
-        self.wires = {"web-bot": Wire(to_bot, self.line.bot_port), "bot-api": Wire(to_api, self.line.api_port)}
         self.keeping = threading.Lock()
+        self.wires: dict[str, Wire] = {}
+        line.environment["BOT_URL"] = f"http://127.0.0.1:{line.bot_port}"
+        self.put_wire("web-bot", line.bot_port, "BOT_URL")
+        self.put_wire("bot-api", line.api_port, "BACKEND_URL")
+        if isinstance(line, ServedLine):
+            self.put_wire("line-postgres", line.postgres_port, "DATABASE_URL", "BOT_DATABASE_URL")
+            self.put_wire("line-redis", line.redis_port, "REDIS_URL")
+
+    def put_wire(self, name: str, port: int, *settings: str) -> None:
+        """Let what these settings name be reached through a wire."""
+        near = closed_port()
+        self.wires[name] = Wire(near, port)
+        for setting in settings:
+            self.line.environment[setting] = self.line.environment[setting].replace(f":{port}", f":{near}")
 
     # --- keeping it up, as supervisord does
 
@@ -85,8 +97,12 @@ class Storm:
                         self.line.start(name)
 
     def is_well(self) -> bool:
-        """Whether everything that callers need is up."""
-        return self.line.health()[0] == 200
+        """Whether everything that callers need is up, and the queue of jobs is worked."""
+        try:
+            answer = httpx.get(f"{self.line.base_url}/health", timeout=5)
+            return answer.status_code == httpx.codes.OK and answer.json()["worker"] == "working"
+        except httpx.HTTPError:
+            return False
 
     # --- disasters
 
@@ -95,11 +111,15 @@ class Storm:
         found: dict[str, Callable[[], contextlib.AbstractContextManager[None]]] = {}
         for name in KILLED:
             found[f"kill {name}"] = lambda name=name: self.killed(name)  # type: ignore[misc]
-        for name in ("bot", "api", "web"):
+        servers = SERVERS if isinstance(self.line, ServedLine) else ()
+        for name in servers:
+            found[f"kill {name}"] = lambda name=name: self.gone(name)  # type: ignore[misc]
+        for name in ("bot", "api", "web", *servers):
             found[f"hang {name}"] = lambda name=name: self.hung(name)  # type: ignore[misc]
         for name, wire in self.wires.items():
+            seconds = SLOW.get(name, SLOW_TURN)
             found[f"cut {name}"] = lambda wire=wire: cut(wire)  # type: ignore[misc]
-            found[f"slow {name}"] = lambda wire=wire: slow(wire)  # type: ignore[misc]
+            found[f"slow {name}"] = lambda wire=wire, seconds=seconds: slow(wire, seconds)  # type: ignore[misc]
         if self.line.database_url.startswith("sqlite"):
             found["full disk"] = self.full_disk
         return found
@@ -113,14 +133,25 @@ class Storm:
         yield
 
     @contextlib.contextmanager
+    def gone(self, name: str) -> Iterator[None]:
+        """kill -9; after a while it is started again. PostgreSQL's children, which are not of its group, end by themselves;
+        until they have, it refuses to start, and the keeper tries again."""
+        with self.keeping, contextlib.suppress(ProcessLookupError, KeyError):
+            self.line.stop(name, signal.SIGKILL)
+        yield
+        with self.keeping:
+            self.line.start(name)
+
+    @contextlib.contextmanager
     def hung(self, name: str) -> Iterator[None]:
         """The process and its children stand still."""
-        group = self.line.processes[name].pid
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(group, signal.SIGSTOP)
+        with self.keeping:
+            pids = family(self.line.processes[name].pid)
+        for pid in pids:
+            send(pid, signal.SIGSTOP)
         yield
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(group, signal.SIGCONT)
+        for pid in pids:
+            send(pid, signal.SIGCONT)
 
     @contextlib.contextmanager
     def full_disk(self) -> Iterator[None]:
@@ -201,6 +232,8 @@ class Storm:
         record = Database(self.line.database_url)
         with record.read() as session:
             for person in crowd:
+                call = session.get(Call, person.call_sid)
+                person.conversation_id = call.conversation_id if call else person.conversation_id
                 if not person.conversation_id:
                     continue
                 turns = session.scalars(select(Turn).where(Turn.conversation_id == person.conversation_id)).all()
@@ -227,9 +260,9 @@ def cut(wire: Wire) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def slow(wire: Wire) -> Iterator[None]:
+def slow(wire: Wire, seconds: float) -> Iterator[None]:
     """Everything takes its time."""
-    wire.slow = 0.7
+    wire.slow = seconds
     yield
     wire.mend()
 
@@ -240,6 +273,12 @@ def family(pid: int) -> list[int]:
     with contextlib.suppress(OSError):
         return [pid, *map(int, children.read_text().split())]
     return []
+
+
+def send(pid: int, what: signal.Signals) -> None:
+    """Signal a process, if it is still there."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, what)
 
 
 def limit_files(pid: int, size: int) -> None:
@@ -301,11 +340,7 @@ def telephone(line: RunningLine, person: Person) -> None:
         person.ends.add("recording")
     if caller.state != "over":
         caller.hang_up()
-    record = Database(line.database_url)
-    with record.read() as session:
-        call = session.get(Call, caller.sid)
-        person.conversation_id = call.conversation_id if call else ""
-    record.close()
+    person.call_sid = caller.sid
 
 
 def write(line: RunningLine, person: Person) -> None:

@@ -1,18 +1,23 @@
 """A case that the bot has filed, or still files, when its answer is lost: it is the citizen's one case, whose
 number they hear."""
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, text
 
 from backend.app import create_app
 from backend.cases.models import Case
+from backend.cases.service import Actor, Filing, file_case
+from backend.conversations import service
 from backend.database import Database
+from backend.parts import Parts
 from bot.client import BotUnavailable, Reply
 from ivr.phone.call import spoken
-from tests.conftest import make_settings, practice_call
+from tests.conftest import NOON, make_settings, practice_call
+from tests.running_line import until
 
 LATE = pytest.mark.parametrize("late", [False, True], ids=["filed-and-died", "filed-after-it-was-given-up"])
 
@@ -84,3 +89,32 @@ def test_on_the_telephone_the_recording_goes_to_that_case(database_url: str, dat
     (number,) = numbers(database)
     with database.read() as session:
         assert session.scalar(select(Case.recording_url).where(Case.number == number))
+
+
+def waits_for_a_lock(database: Database) -> bool:
+    with database.read() as session:
+        waiting = (
+            "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+        )
+        return bool(session.scalar(text(waiting)))
+
+
+def test_in_a_chat_while_the_bot_is_just_filing_it(database_url: str, database: Database) -> None:
+    """The line files as well, waits for the bot's transaction, and neither is refused (PostgreSQL had a deadlock)."""
+    bot = DyingBot()
+    app = create_app(make_settings(database_url), bot=bot)
+    web = bot.web = httpx.Client(transport=httpx.WSGITransport(app), base_url="http://127.0.0.1:8000")
+    bot.late = True
+    chat = web.post("/api/v1/conversations", json={"locale": "zh"}).json()
+    headers, address = {"X-Conversation-Token": chat["token"]}, f"/api/v1/conversations/{chat['id']}/messages"
+    parts: Parts = app.extensions["parts"]
+    key = service.filing_key(chat["id"], "same")
+    filing = Filing(what="路灯不亮", contact=None, conversation_id=chat["id"], channel="chat", locale="zh", key=key)
+    with ThreadPoolExecutor(1) as pool:
+        with database.write() as session:
+            filed = file_case(session, parts.knowledge, filing, Actor("bot"), NOON, "shandong").number
+            told = pool.submit(web.post, address, json={"text": "确认", "key": "same"}, headers=headers)
+            if session.get_bind().dialect.name == "postgresql":
+                until(lambda: waits_for_a_lock(database), "the line's own filing")
+        assert filed in told.result().json()["replies"][-1]["text"]
+    assert numbers(database) == [filed]

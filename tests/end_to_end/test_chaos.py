@@ -3,13 +3,23 @@ confirmed is one case, everybody ends with an answer, a case, a person or a reco
 
 from pathlib import Path
 
+import pytest
+
+from tests.chaos.servers import ServedLine, missing
 from tests.chaos.storm import Storm
+from tests.conftest import missing_service
 from tests.end_to_end.conftest import need_bot
+from tests.running_line import RunningLine
 
 
-def test_a_storm_loses_nothing_doubles_nothing_and_leaves_nobody_with_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("line", [RunningLine, ServedLine], ids=["sqlite", "postgresql-and-redis"])
+def test_a_storm_loses_nothing_doubles_nothing_and_leaves_nobody_with_nothing(
+    tmp_path: Path, line: type[RunningLine]
+) -> None:
     need_bot()
-    storm = Storm(tmp_path, seed=12345)
+    if line is ServedLine and missing():
+        missing_service(", ".join(missing()))
+    storm = Storm(line(tmp_path), seed=12345)
     crowd = storm.run(people=16, at_once=6, pause=(0.5, 2.0))
     assert storm.struck
     assert [person for person in crowd if not person.ends or person.ends & {"lost", "doubled"}] == []

@@ -7,8 +7,9 @@ import pytest
 
 from backend.cases.models import Case
 from backend.database import Database
+from bot.client import RasaBot, Reply
 from ivr.phone.call import spoken
-from tests.running_line import RunningLine, until
+from tests.running_line import SECRETS, RunningLine, until
 
 
 def cases(line: RunningLine) -> list[Case]:
@@ -85,6 +86,21 @@ def test_the_record_out_of_the_bots_reach_while_filing_nothing_is_lost(own_line:
     assert re.search(r"\d{5}-\d{5}", str(chat.say("确认")[-1]["text"]))
     (case,) = cases(own_line)
     assert "小区路灯不亮" in case.what
+
+
+def test_a_message_whose_answer_was_lost_gets_it_again_and_is_not_the_answer_to_the_next_question(
+    line: RunningLine,
+) -> None:
+    bot = RasaBot(f"http://127.0.0.1:{line.bot_port}", SECRETS["BOT_TOKEN"], timeout=30)
+
+    def say(text: str, key: str) -> list[Reply]:
+        return bot.send("lost-answers", text, "chat", "zh", {"caller_known": False, "filing_key": key})
+
+    say("我要反映问题", "1")
+    where = say("小区路灯不亮", "2")
+    assert say("小区路灯不亮", "2") == where
+    assert "什么地方" in where[-1].text
+    assert "什么时候" in say("明湖区软件园三号楼", "3")[-1].text
 
 
 def test_a_webhook_repeated_while_the_bot_answers_changes_nothing_twice(own_line: RunningLine) -> None:

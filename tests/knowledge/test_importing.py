@@ -111,6 +111,22 @@ def test_a_file_that_was_in_work_when_the_worker_died_is_taken_up_again(
     assert outcomes(database, import_id) == [("imported", "")]
 
 
+def test_an_import_that_nobody_is_at_is_found_and_one_in_work_is_left_to_its_worker(
+    database: Database, clock: StandingClock
+) -> None:
+    import_id = start(database, clock, ("a.txt", b"x"), ("b.txt", b"y"))
+
+    def abandoned() -> list[int]:
+        with database.read() as session:
+            return list(importing.abandoned(session, clock()))
+
+    assert abandoned() == [import_id]  # its job never came into the queue
+    importing.begin_file(database, import_id, clock())
+    assert abandoned() == []
+    clock.now += importing.CLAIMED_FOR
+    assert abandoned() == [import_id]
+
+
 def test_a_file_that_ends_every_worker_is_refused_in_the_end(database: Database, clock: StandingClock) -> None:
     import_id = start(database, clock, ("a.txt", PARKING_NEW), ("b.txt", PARKING_OLD))
     for _ in range(importing.TRIES):
