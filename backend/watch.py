@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from time import perf_counter
+from traceback import format_tb
+from types import TracebackType
 from typing import Any, Literal
 
 from flask import Flask, Response, request
@@ -24,6 +26,7 @@ from prometheus_client import REGISTRY, CollectorRegistry, Counter, Histogram
 from prometheus_client.multiprocess import MultiProcessCollector
 
 Environ = dict[str, Any]
+ErrorInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
 Wsgi = Callable[[Environ, Callable[..., Any]], Iterable[bytes]]
 
 SECONDS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
@@ -124,7 +127,21 @@ def note_request(response: Response) -> Response:
 # --- logs ---------------------------------------------------------------------------------------------------------
 
 
-class JsonLine(logging.Formatter):
+class Discreet(logging.Formatter):
+    """Tells of an error what kind it is and where it came from, with what led to it. Its own words may quote what a citizen
+    said; those of the system (a file, a connection) don't."""
+
+    def formatException(self, ei: ErrorInfo) -> str:
+        """The errors of the chain, the first one first."""
+        told, error = [], ei[1]
+        while error is not None:
+            words = f": {error}" if isinstance(error, OSError) else ""
+            told.append("".join(format_tb(error.__traceback__)) + type(error).__qualname__ + words)
+            error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+        return "\n\n".join(reversed(told))
+
+
+class JsonLine(Discreet):
     """One record of the log as one line of JSON."""
 
     def format(self, record: logging.LogRecord) -> str:
@@ -142,7 +159,7 @@ class JsonLine(logging.Formatter):
         return json.dumps(line, ensure_ascii=False)
 
 
-class PlainLine(logging.Formatter):
+class PlainLine(Discreet):
     """The same for people."""
 
     def __init__(self) -> None:

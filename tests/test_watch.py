@@ -2,7 +2,9 @@
 
 import gzip
 import json
+import logging
 import re
+import sys
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
@@ -20,11 +22,29 @@ from backend.app import create_app
 from backend.conversations import service as conversations
 from backend.parts import Parts
 from backend.settings import ROOT
+from backend.watch import JsonLine, PlainLine
 from ivr.phone.call import PracticeCall
 from tests.conftest import StandingClock, build, make_settings
 from tests.running_line import RunningLine, until
 
 DEPLOY = ROOT / "deploy"
+
+
+@pytest.mark.parametrize("form", [JsonLine, PlainLine])
+def test_an_unforeseen_error_is_logged_by_kind_and_place_without_the_words_that_it_quotes(
+    form: type[logging.Formatter],
+) -> None:
+    said = "我叫王小明，电话13800138000"
+    try:
+        try:
+            int(said)
+        except ValueError as error:
+            raise RuntimeError(said) from error
+    except RuntimeError:
+        record = logging.LogRecord("x", logging.ERROR, __file__, 1, "unforeseen error", (), sys.exc_info())
+    line = form().format(record)
+    assert all(told in line for told in ("ValueError", "RuntimeError", "test_watch.py", "int(said)"))
+    assert not any(quoted in line for quoted in ("王小明", "13800138000", "\\u738b"))
 
 
 def measures(web: httpx.Client) -> dict[str, dict[tuple[str, ...], float]]:
