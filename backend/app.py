@@ -13,7 +13,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from backend import changes, mail, metrics, outbox, retention, watch
-from backend.api import cases, conversations, knowledge, open311
+from backend.api import cases, conversations, knowledge, open311, wordings
 from backend.api import open_data as open_data_api
 from backend.api.schemas import JsonApi
 from backend.cases import lookup
@@ -46,6 +46,7 @@ from backend.webhooks import make_sender as make_webhook_sender
 from backend.wordings import Wordings
 from bot.catalogue import LOCALES
 from bot.client import Bot, RasaBot
+from bot.say import PHRASES as BOT_PHRASES
 from ivr import once, outgoing
 from ivr import views as ivr
 from ivr.bridge import Switchboard
@@ -63,7 +64,12 @@ CONTENT_SECURITY_POLICY = (
     "connect-src 'self'{events}"
 )
 
-CATALOGUES = {"telephone": PROMPTS, "texts": TEXTS, "conversation": conversation_service.PHRASES}
+CATALOGUES = {
+    "telephone": PROMPTS,
+    "bot": BOT_PHRASES,
+    "conversation": conversation_service.PHRASES,
+    "texts": TEXTS,
+}
 """What the line says that a city may word in its own way."""
 
 DRAINING = ROOT / "var" / "draining"
@@ -110,7 +116,7 @@ def create_app(settings: Settings | None = None, bot: Bot | None = None, clock: 
     console.set_up_sign_on(app, settings)
 
     api = JsonApi(app)
-    for machine in (conversations.blueprint, knowledge.blueprint, cases.blueprint):
+    for machine in (conversations.blueprint, knowledge.blueprint, cases.blueprint, wordings.blueprint):
         api.register_blueprint(machine)
         csrf.exempt(machine)
     for webhooks in (ivr.blueprint, outgoing.blueprint):

@@ -19,11 +19,20 @@ class Backend:
     async def post(self, path: str, body: dict[str, Any], meta: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         """POST JSON under the trail of the message whose `meta` this is; returns status and body. Raises
         aiohttp.ClientError and asyncio.TimeoutError."""
-        trail = {"traceparent": str(meta.get("traceparent", ""))}
-        async with self._open().post(self._base + path, json=body, headers=trail) as response:
+        async with self._open().post(self._base + path, json=body, headers=trail(meta)) as response:
+            return response.status, await response.json()
+
+    async def get(self, path: str, meta: dict[str, Any], timeout: aiohttp.ClientTimeout) -> tuple[int, Any]:
+        """GET within `timeout`, else as `post`."""
+        async with self._open().get(self._base + path, headers=trail(meta), timeout=timeout) as response:
             return response.status, await response.json()
 
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None or self._session.closed:
             self._session = aiohttp.ClientSession(headers=self._headers, timeout=TIMEOUT)
         return self._session
+
+
+def trail(meta: dict[str, Any]) -> dict[str, str]:
+    """The header by which the backend's log lines are found under the message that set them off."""
+    return {"traceparent": str(meta.get("traceparent", ""))}

@@ -5,6 +5,7 @@ server, and so is a case filed: each action costs a turn about 15 ms in Rasa alo
 the schema of schemas at every action's answer).
 """
 
+import asyncio
 from typing import Any
 
 import aiohttp
@@ -14,6 +15,7 @@ from rasa.shared.core.trackers import DialogueStateTracker
 
 from bot import say
 from bot.backend import Backend
+from bot.words import CityWords
 
 
 class Replies(NaturalLanguageGenerator):
@@ -21,6 +23,7 @@ class Replies(NaturalLanguageGenerator):
 
     def __init__(self, endpoint_config: Any = None, domain: Any = None) -> None:
         self._backend = Backend()
+        self._words = CityWords(self._backend, say.PHRASES)
 
     async def generate(
         self, utter_action: str, tracker: DialogueStateTracker, output_channel: str, **kwargs: Any
@@ -28,6 +31,7 @@ class Replies(NaturalLanguageGenerator):
         """The reply for `utter_action` in the citizen's language. Raises when the backend can't be asked."""
         meta = meta_of(tracker)
         locale = meta.get("locale", "zh")
+        await self._words.renew(meta)
         if utter_action == "utter_answer":
             return {"custom": await self._answer(tracker)}
         if utter_action in ("utter_solved", "utter_unsolved"):
@@ -67,7 +71,7 @@ class Replies(NaturalLanguageGenerator):
         }
         try:
             status, near = await self._backend.post("/cases/neighbours", body, meta_of(tracker))
-        except (aiohttp.ClientError, TimeoutError):
+        except (aiohttp.ClientError, asyncio.TimeoutError):
             status, near = 503, {}
         if status != 200 or not near["citizens"]:  # what can't be offered is filed without
             return say.summary(locale, tracker.current_slot_values())

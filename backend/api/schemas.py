@@ -26,6 +26,15 @@ class ChoiceOut(Schema):
     label = fields.String(required=True)
 
 
+class WordingOut(Schema):
+    """A phrase of the bot's in one language, as the city says it."""
+
+    key = fields.String(required=True)
+    language = fields.String(required=True)
+    text = fields.String(required=True)
+    speech = fields.String(required=True)
+
+
 class SourceOut(Schema):
     """Where an answer comes from."""
 

@@ -18,6 +18,7 @@ from bot.catalogue import Phrase
 
 CATALOGUE_WORDS: Final = {
     "telephone": lazy_gettext("电话里说的"),
+    "bot": lazy_gettext("智能助手问的和说的"),
     "conversation": lazy_gettext("会话里说的"),
     "texts": lazy_gettext("短信里写的"),
 }
@@ -27,10 +28,14 @@ SAMPLES: Final[dict[str, tuple[str, str]]] = {
     "agency": ("市住房和城乡建设局", "the Housing Bureau"),
     "choice": ("供热", "heating"),
     "clause": ("第十二条", "article 12"),
+    "contact": ("13800000000", "13800000000"),
+    "contact_spoken": ("幺三八，零零零零，零零零零", "1 3 8 0 0 0 0 0 0 0 0"),
+    "count": ("三", "3"),
     "day": ("八", "8"),
     "digit": ("一", "1"),
     "digits": ("一三八", "1 3 8"),
     "due": ("3月16日", "16 March"),
+    "due_spoken": ("三月十六日", "16 March"),
     "label": ("供热", "heating"),
     "latitude": ("31.86", "31.86"),
     "longitude": ("117.28", "117.28"),
@@ -39,14 +44,19 @@ SAMPLES: Final[dict[str, tuple[str, str]]] = {
     "month": ("三", "3"),
     "name": ("王芳", "Wang Fang"),
     "next_step": ("带身份证到街道办理。", "Bring your identity card to the street office."),
+    "note": ("", ""),
     "number": ("二六零三，零九零，零零一", "2603 090 001"),
+    "number_spoken": ("二六零三，零九零，零零一", "2603 090 001"),
     "ordinal": ("一", "1"),
     "passage": ("本办法自公布之日起施行。", "These rules hold from the day of their publication."),
     "place": ("幸福路十二号", "12 Xingfu Road"),
     "position": ("三", "3"),
     "question": ("暖气不热找谁", "who sees to cold heating"),
+    "since": ("三天前", "three days ago"),
     "state": ("办理中", "in hand"),
     "title": ("供热条例", "Heating regulations"),
+    "what": ("楼下的路灯坏了", "the street light is broken"),
+    "where": ("幸福路十二号", "12 Xingfu Road"),
     "words": ("楼下的路灯坏了", "the street light is broken"),
 }
 """Facts as they might be filled in, Chinese and English, for the preview."""

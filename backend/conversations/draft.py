@@ -1,4 +1,4 @@
-"""A first draft of a case from what was said in a conversation, for the operator to check. Pure."""
+"""A first draft of a case from what was said in a conversation, for the operator to check."""
 
 import re
 from collections.abc import Sequence
@@ -14,15 +14,8 @@ WHAT_LIMIT = 4000
 PLACE_LIMIT = 300
 SINCE_LIMIT = 200
 
-PLACE_ASKED, SINCE_ASKED, OTHER_ASKED = (
-    frozenset(PHRASES.words(key, locale) for key in keys for locale in LOCALES)
-    for keys in (
-        ["ask_where"],
-        ["ask_since"],
-        ["ask_contact", "ask_contact_caller", "ask_case_number", "ask_last_digits"],
-    )
-)
-"""The bot's questions whose answers are a place, a time, or nothing that belongs into what is reported."""
+OTHER_ASKED: Final = ("ask_contact", "ask_contact_caller", "ask_case_number", "ask_last_digits")
+"""The bot's questions whose answers are nothing that belongs into what is reported."""
 
 PLACE: Final = re.compile(
     r"(?:.*?(?:在|住|位于))?(?P<place>\w{1,20}(?:区|县|街道|街|路(?!灯)|巷|胡同|花园|村|镇|栋|幢|号楼|楼|单元|号|室|广场|大厦|公园|学校|医院"
@@ -48,10 +41,11 @@ class Draft:
 def draft_case(turns: Sequence[Turn], caller: str | None) -> Draft:
     """The draft: place and time from the answers to the bot's own questions, else from the citizen's words."""
     place = since = ""
+    where_asked, since_asked = questions("ask_where"), questions("ask_since")
     for turn, last in said_by_citizen(turns):
-        if last and last.text in PLACE_ASKED:
+        if last and last.text in where_asked:
             place = turn.text
-        elif last and last.text in SINCE_ASKED:
+        elif last and last.text in since_asked:
             since = turn.text
     whole = "\n".join(matters(turns))
     return Draft(
@@ -64,8 +58,18 @@ def draft_case(turns: Sequence[Turn], caller: str | None) -> Draft:
 
 def matters(turns: Sequence[Turn]) -> list[str]:
     """What the citizen asked or reported of their own accord, not as an answer to the bot's questions."""
-    details = PLACE_ASKED | SINCE_ASKED | OTHER_ASKED
+    details = questions("ask_where", "ask_since", *OTHER_ASKED)
     return [turn.text for turn, last in said_by_citizen(turns) if last is None or last.text not in details]
+
+
+def questions(*keys: str) -> set[str]:
+    """These questions of the bot as they are asked now, and as they are delivered: the words may have changed since."""
+    return {
+        words
+        for key in keys
+        for locale in LOCALES
+        for words in (PHRASES.words(key, locale), PHRASES.delivered(key, locale).text)
+    }
 
 
 def find_place(text: str) -> str:

@@ -9,8 +9,10 @@ from rasa_sdk.executor import CollectingDispatcher
 from bot import say
 from bot.backend import Backend
 from bot.corrections import corrected, read_correction
+from bot.words import CityWords
 
 BACKEND = Backend()
+WORDS = CityWords(BACKEND, say.PHRASES)
 Events = list[dict[str, Any]]
 
 OFFERS = ("unknown", "unsolved")
@@ -79,6 +81,7 @@ class Correct(Action):
     async def run(self, dispatcher: CollectingDispatcher, tracker: Tracker, domain: dict[str, Any]) -> Events:
         """Set the item that was corrected, or empty it so that the form asks for it again."""
         locale = locale_of(tracker)
+        await WORDS.renew(meta_of(tracker))
         if tracker.get_slot("requested_slot") != "confirmed":
             dispatcher.utter_message(json_message=say.reply("unclear", locale, act="unclear"))
             return []
@@ -105,6 +108,7 @@ class LookUp(Action):
     async def run(self, dispatcher: CollectingDispatcher, tracker: Tracker, domain: dict[str, Any]) -> Events:
         """Look the case up by its number and the last four digits of the telephone."""
         locale = locale_of(tracker)
+        await WORDS.renew(meta_of(tracker))
         number, digits = tracker.get_slot("case_number"), tracker.get_slot("last_digits")
         asked = {"last_digits": digits, "locale": locale}
         status, case = await BACKEND.post(f"/cases/{number}/state", asked, meta_of(tracker))

@@ -8,6 +8,9 @@ from flask import Flask
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from backend.parts import Parts
+from bot.catalogue import Phrase
+
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=20),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=10), inner, max_size=3),
@@ -153,3 +156,17 @@ def test_who_files_is_told_how_many_neighbours_and_where_and_nothing_of_them(api
     assert api.post("/api/v1/cases", json={**asked, "together": True}).status_code == 201
     del api.headers["Authorization"]
     assert api.post("/api/v1/cases/neighbours", json=asked).status_code == 401
+
+
+def test_the_bot_is_told_what_the_city_words_differently_of_its_phrases_alone(api: httpx.Client, parts: Parts) -> None:
+    assert api.get("/api/v1/wordings").json() == []
+    wanted = parts.wordings.delivered("bot", "ask_what") | {"zh": Phrase("您想反映什么？", "您想反映什么？")}
+    greeting = parts.wordings.delivered("telephone", "greeting") | {"en": Phrase("Hello.", "Hello.")}
+    with parts.database.write() as session:
+        parts.wordings.change(session, "bot", "ask_what", wanted)
+        parts.wordings.change(session, "telephone", "greeting", greeting)
+    parts.wordings.now.look_again()
+    told = {"key": "ask_what", "language": "zh", "text": "您想反映什么？", "speech": "您想反映什么？"}
+    assert api.get("/api/v1/wordings").json() == [told]
+    api.headers.pop("Authorization")
+    assert api.get("/api/v1/wordings").status_code == 401

@@ -3,6 +3,7 @@
 import re
 from datetime import UTC, datetime
 
+import httpx
 import pytest
 from sqlalchemy import select
 
@@ -10,7 +11,8 @@ from backend.cases.models import Case
 from backend.cases.service import Actor, Filing, file_case
 from backend.database import Database
 from backend.knowledge.service import Knowledge
-from tests.running_line import Chat, RunningLine
+from tests.console.test_agency_pages import log_in, token
+from tests.running_line import Chat, RunningLine, until
 
 
 def act_of(replies: list[dict[str, object]]) -> object:
@@ -197,3 +199,14 @@ def test_who_reports_what_neighbours_have_is_told_so_and_says_whether_it_is_the_
         assert case is not None
         assert f"市民说明与邻居反映的{note}" in case.history[1].details["note"]
     record.close()
+
+
+def test_the_bot_asks_in_the_citys_words_until_they_are_taken_back(line: RunningLine) -> None:
+    page, delivered = "/console/line/prompts/bot/ask_what", "请说说发生了什么事？"
+    with httpx.Client(base_url=line.base_url, timeout=30) as web:
+        log_in(web, "admin1")
+        wanted = {"text_zh": "您想反映什么？", "text_en": "What is it about?", "csrf_token": token(web.get(page))}
+        assert web.post(page, data=wanted).status_code == 302
+        until(lambda: text_of(line.chat().say("我要反映问题")) == "您想反映什么？", "the new wording")
+        web.post(f"{page}/delivered", data={"csrf_token": wanted["csrf_token"]})
+        until(lambda: text_of(line.chat().say("我要反映问题")) == delivered, "the delivered wording")
