@@ -168,7 +168,8 @@ def acts_for(session: Session, found: Case, person: Person) -> list[Rule]:
         role, _ = service.role_for(session, found, Actor(person.role, agency_code=person.agency_code))
     except Refused:  # it still answers for the case, but another has it now
         return []
-    return possible_acts(service.situation(session, found, parts().clock()), role)
+    possible = possible_acts(service.situation(session, found, parts().clock()), role)
+    return [rule for rule in possible if rule.act != "protect" or not found.confidential]
 
 
 def send_back_of(session: Session, found: Case, acts: Sequence[Rule]) -> dict[str, Any]:

@@ -319,6 +319,7 @@ def test_a_withdrawn_case_ends_there(web: httpx.Client, number: str) -> None:
     page = press(web, look_up(web, number, "1234"), "withdraw")
     assert steps_of(page)[-1] == ("now", "已撤回")
     assert "已撤回，不再办理" in page.text
+    assert "有了结果会在这里显示" not in page.text
     assert 'action="/c/' not in page.text
 
 

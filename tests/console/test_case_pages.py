@@ -57,6 +57,7 @@ def test_a_supervisor_sees_who_it_is_with_a_reason_that_stands_on_record(web: ht
     log_in(web, "supervisor1")
     page = web.get(f"/console/cases/{number}")
     assert "138 0000 1234" not in page.text
+    assert "act-form-protect" not in page.text  # it is confidential already
     address, token = f"/console/cases/{number}/identity", token_of(page)
     assert web.post(address, data={"csrf_token": token}).status_code == 422
     assert "138 0000 1234" in web.post(address, data={"csrf_token": token, "reason": "核实线索"}).text
