@@ -6,14 +6,15 @@ import os
 from collections.abc import Awaitable, Callable
 from typing import Any, Optional
 
-from rasa.core.channels.channel import CollectingOutputChannel, InputChannel, UserMessage
+from rasa.core.channels.channel import InputChannel, UserMessage
 from rasa.shared.core.events import BotUttered, UserUttered
-from rasa.shared.core.trackers import DialogueStateTracker
 from sanic import Blueprint, response
 from sanic.request import Request
 from sanic.response import HTTPResponse
 
-from bot.tracker_store import Overtaken
+
+class NotKept(Exception):
+    """The turn couldn't be stored: another process was quicker with one of the same dialogue, or there is no database."""
 
 
 class LineInput(InputChannel):
@@ -44,7 +45,7 @@ class LineInput(InputChannel):
                 return response.json({}, 503)
             try:
                 return response.json(await answer(request.app.ctx.agent, request.json))
-            except Overtaken:
+            except NotKept:
                 return response.json({}, 409)
 
         return blueprint
@@ -57,38 +58,35 @@ def is_ready(request: Request) -> bool:
 
 
 async def answer(agent: Any, body: dict[str, Any]) -> list[dict[str, Any]]:
-    """What is replied to a message: what was replied before, if it has been answered, perhaps by another process. Raises
-    Overtaken, and what Rasa raises; the turn then counts for nothing.
+    """What is replied to a message: what was replied before, if it has been heard, perhaps by another process; nothing if an
+    action failed (the dialogue has gone on all the same, and may not hear it again). Raises NotKept, and what Rasa raises;
+    the turn then counts for nothing.
 
-    Rasa's `Agent.handle_message` does the same without the look at what was answered, which has to happen under its lock.
+    Rasa's `Agent.handle_message` does the same without the looks at what is stored, which have to happen under its lock. A
+    store that can't save is no error to Rasa, which goes on in memory: so what is replied is what is found there afterwards.
     """
-    collector = CollectingOutputChannel()
     message = UserMessage(
-        body["message"],
-        collector,
-        body["sender"],
-        input_channel=body["input_channel"],
-        metadata=body["metadata"],
+        body["message"], None, body["sender"], input_channel=body["input_channel"], metadata=body["metadata"]
     )
     async with agent.lock_store.lock(message.sender_id):
-        tracker = await agent.tracker_store.retrieve(message.sender_id)
-        before = answered_before(tracker, message.metadata.get("filing_key")) if tracker else None
-        if (
-            before is not None
-        ):  # nothing, if it failed: the dialogue has gone on all the same, and may not hear it again
-            return before
-        await agent.processor.handle_message(message)
-    return collector.messages
+        replies = await kept(agent, message)
+        if replies is None:
+            await agent.processor.handle_message(message)
+            replies = await kept(agent, message)
+    if replies is None:
+        raise NotKept
+    return replies
 
 
-def answered_before(tracker: DialogueStateTracker, key: Optional[str]) -> Optional[list[dict[str, Any]]]:
-    """What was replied to the message with this key; None if it hasn't come before, or has no key."""
+async def kept(agent: Any, message: UserMessage) -> Optional[list[dict[str, Any]]]:
+    """What the stored dialogue has as replies to this message, which it knows by its key; None if it hasn't heard it."""
+    tracker = await agent.tracker_store.retrieve(message.sender_id)
     replies: list[dict[str, Any]] = []
-    for event in reversed(tracker.events):
+    for event in reversed(tracker.events if tracker else ()):
         if isinstance(event, BotUttered):
             replies.insert(0, {"custom": event.data.get("custom")})
         elif isinstance(event, UserUttered):
-            if key and event.metadata.get("filing_key") == key:
+            if event.metadata.get("filing_key") == message.metadata["filing_key"]:
                 return replies
             replies = []
     return None

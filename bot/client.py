@@ -27,8 +27,11 @@ class BotUnavailable(Exception):
 
 CONNECTS = 2.0
 """Seconds in which a process that is there takes a connection."""
+WAITED = 0.75
+"""The part of a turn's time after which a process is taken to hang and another is asked: most of it, since one that is only
+busy would be asked for nothing; the rest is enough for one that is well."""
 AVOIDED = 10.0
-"""Seconds for which a process that didn't answer is asked last: one that hangs would cost each turn half its time."""
+"""Seconds for which a process that didn't answer is asked last: one that hangs would hold each turn up."""
 LOOKED_UP = 5.0
 """Seconds for which a name's addresses are taken to be the same."""
 
@@ -109,8 +112,8 @@ class RasaBot:
 
     A conversation stays with one process, which has its tracker at hand; all web processes choose the same one. When that
     one doesn't answer, the next is asked in the same turn. This does nothing twice: a process that is asked what another
-    has answered gives the same answer, and of two that are at a turn at the same time one finds that it was overtaken
-    (bot/tracker_store.py).
+    has answered gives the same answer, and of two that are at a turn at the same time only one can keep it
+    (bot/channel.py).
     """
 
     def __init__(self, urls: str, token: str, timeout: float, clock: Callable[[], float] = time.monotonic) -> None:
@@ -138,9 +141,9 @@ class RasaBot:
         failure = BotUnavailable("no process")
         addresses = self._in_turn(conversation_id)
         for place, address in enumerate(addresses, start=1):
-            left = max(ends - self.clock(), 0.1)  # seconds; half of them for this process, if there is another
+            left = max(ends - self.clock(), 0.1)
             try:
-                return self._ask(address, message, left if place == len(addresses) else left / 2)
+                return self._ask(address, message, left if place == len(addresses) else left * WAITED)
             except BotUnavailable as error:
                 failure = error
                 if not error.another_may:

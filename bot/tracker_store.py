@@ -7,8 +7,9 @@ slots as they are, and the last few turns.
 
 Several processes may share the table. Each turn is a row with its place in the dialogue, so a process sees at once whether
 another has gone on since (it then reads the dialogue anew), and of two that are at the same dialogue at the same time only
-one gets its turn into the table: the other's is as if it had never been (`Overtaken`). A lock that processes share is not
-needed for that, and one that a killed process leaves behind would hold its callers up.
+one gets its turn into the table: the other's is as if it had never been (`Overtaken`; bot/channel.py sees that it isn't
+there). A lock that processes share is not needed for that, and one that a killed process leaves behind would hold its
+callers up.
 
 What citizens said is in the events: they are Fernet tokens of the key ring BOT_DATA_KEYS (the first key encrypts, all
 decrypt), and go after a week. The record of the conversation is the line's own (backend/conversations).

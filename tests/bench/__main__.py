@@ -14,6 +14,7 @@ from typing import Any
 
 from backend.settings import ROOT
 from tests.bench import (
+    bots,
     cases,
     consoles,
     documents,
@@ -34,6 +35,7 @@ from tests.bench import (
 BENCHES: dict[str, Callable[[], dict[str, Any]]] = {
     "nlu": nlu.run,
     "turns": turns.run,
+    "bots": bots.run,
     "phone": phone.run,
     "consoles": consoles.run,
     "questions": questions.run,

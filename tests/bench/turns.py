@@ -24,6 +24,7 @@ from twilio.request_validator import RequestValidator
 
 from backend.settings import ROOT
 from tests.bench.nlu import STOCK
+from tests.chaos.storm import family
 from tests.conftest import closed_port
 from tests.running_line import BOT_PYTHON, SECRETS, RunningLine, until
 
@@ -77,9 +78,13 @@ def rests(process: subprocess.Popen[bytes]) -> bool:
 
 
 def used(process: subprocess.Popen[bytes]) -> float:
-    """The seconds of a processor that a process has had (proc_pid_stat(5): utime and stime, after the command's name)."""
-    fields = Path(f"/proc/{process.pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    """The seconds of a processor that a process and its children have had (proc_pid_stat(5): utime and stime, after the
+    command's name)."""
+    ticks = 0
+    for pid in family(process.pid):
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def measure(speak: Speak, concurrent: int, calls: int) -> dict[str, float]:

@@ -8,12 +8,14 @@ from typing import Any
 
 import sqlalchemy as sa
 from cryptography.fernet import Fernet
+from rasa.core.channels.channel import UserMessage
+from rasa.core.lock_store import InMemoryLockStore
+from rasa.core.tracker_store import FailSafeTrackerStore
 from rasa.shared.core.domain import Domain
 from rasa.shared.core.events import ActionExecuted, BotUttered, SlotSet, UserUttered
-from rasa.shared.core.trackers import DialogueStateTracker
 
-from bot.channel import answered_before
-from bot.tracker_store import LOOKS_EVERY, OLDER_TABLES, SAVED, STORED_FOR, CachedTrackerStore, Overtaken
+from bot.channel import NotKept, answer
+from bot.tracker_store import LOOKS_EVERY, OLDER_TABLES, SAVED, STORED_FOR, CachedTrackerStore
 
 SAID = "我家暖气不热，电话13800138000"
 
@@ -66,56 +68,73 @@ async def main() -> None:
                 "older versions' tables": sorted(set(OLDER_TABLES) & set(sa.inspect(engine).get_table_names())),
                 "unknown": await later.retrieve("three"),
             }
-            | await two_processes(store(), store())
+            | await two_processes(Process(store()), Process(store()))
         )
     )
 
 
-async def two_processes(one: CachedTrackerStore, other: CachedTrackerStore) -> dict[str, Any]:
+async def two_processes(one: "Process", other: "Process") -> dict[str, Any]:
     """A dialogue that goes from one process to another and back, and then two of them at it at the same time."""
-    tracker = await one.get_or_create_tracker("shared")
-    say(tracker, "first", "key-1")
-    await one.save(tracker)
-    tracker = await other.get_or_create_tracker("shared")
-    say(tracker, "second", "key-2")
-    await other.save(tracker)
-    back = await one.get_or_create_tracker("shared")
-    texts = [event.text for event in back.events if isinstance(event, UserUttered)]
-    repeated = [answered_before(back, key) for key in ("key-1", "key-2", "key-3", None)]
+    there_and_back = [await one.hear("first"), await other.hear("second"), await one.hear("third")]
+    again = [await other.hear("third"), await one.hear("second"), await one.hear("first")]
 
-    at_once = [await store.get_or_create_tracker("shared") for store in (one, other)]
-    for tracker in at_once:
-        say(tracker, "third", "key-3")
-    await one.save(at_once[0])
-    try:
-        await other.save(at_once[1])
-        overtaken = False
-    except Overtaken:
-        overtaken = True
-    third = await other.get_or_create_tracker("shared")
-
-    unanswered = await one.get_or_create_tracker("unanswered")
-    unanswered.update(UserUttered("failed", metadata={"filing_key": "key-4"}))
-    failed = answered_before(unanswered, "key-4")
-
-    broken_off = await one.get_or_create_tracker("shared")
-    broken_off.update(UserUttered("never answered"))
-    after = await one.get_or_create_tracker("shared")
+    one.meanwhile = lambda: other.hear("fourth")
+    overtaken = await one.hear("fifth")
+    one.meanwhile = lambda: other.hear("sixth")
+    same_at_once = await one.hear("sixth")
+    one.meanwhile = one.break_off
+    broken_off = await one.hear("seventh")
+    one.meanwhile = None
+    after = [await one.hear("seventh"), await other.hear("eighth")]
+    one.has_words = False
+    failed = [await one.hear("ninth"), await other.hear("ninth")]
     return {
-        "goes on elsewhere and back": texts,
-        "answered before": repeated,
-        "answered before with nothing": failed,
-        "one of two at once is overtaken": overtaken,
-        "and reads what the other did": third.latest_message.text,
-        "times it was said": sum(isinstance(event, UserUttered) for event in third.events),
-        "a turn broken off is as if it had not been": after.latest_message.text,
+        "there and back": there_and_back,
+        "said again": again,
+        "overtaken": overtaken,
+        "the same at once": same_at_once,
+        "broken off": broken_off,
+        "after it": after,
+        "without a reply": failed,
+        "in the end": await one.said(),
     }
 
 
-def say(tracker: DialogueStateTracker, text: str, key: str) -> None:
-    """A turn: what the citizen says and the bot replies."""
-    tracker.update(UserUttered(text, {"name": "report"}, metadata={"filing_key": key}))
-    tracker.update(BotUttered(data={"custom": {"text": f"{text}!"}}))
+class Process:
+    """A Rasa that has heard so many messages of a dialogue when it replies. `meanwhile` happens while it thinks."""
+
+    def __init__(self, store: CachedTrackerStore) -> None:
+        self.tracker_store, self.lock_store, self.processor = FailSafeTrackerStore(store), InMemoryLockStore(), self
+        self.meanwhile: Any = None
+        self.has_words = True
+
+    async def hear(self, text: str) -> str:
+        """What is replied to a message whose key is its text, or why nothing is."""
+        body = {"sender": "shared", "message": text, "input_channel": "chat", "metadata": {"filing_key": text}}
+        try:
+            return " ".join(reply["custom"] for reply in await answer(self, body))
+        except (NotKept, RuntimeError) as fault:
+            return type(fault).__name__
+
+    async def handle_message(self, message: UserMessage) -> None:
+        """As rasa.core.processor does it: read, change, save."""
+        tracker = await self.tracker_store.get_or_create_tracker(message.sender_id)
+        tracker.update(UserUttered(message.text, {"name": "report"}, metadata=message.metadata))
+        if self.meanwhile:
+            await self.meanwhile()
+        heard = sum(isinstance(event, UserUttered) for event in tracker.events)
+        if self.has_words:
+            tracker.update(BotUttered(data={"custom": f"{heard}: {message.text}"}))
+        await self.tracker_store.save(tracker)
+
+    async def break_off(self) -> None:
+        """Fail in the middle of a turn."""
+        raise RuntimeError
+
+    async def said(self) -> str:
+        """All messages of the stored dialogue."""
+        tracker = await self.tracker_store.retrieve("shared")
+        return " ".join(event.text for event in tracker.events if isinstance(event, UserUttered))
 
 
 if __name__ == "__main__":

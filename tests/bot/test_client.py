@@ -99,7 +99,7 @@ def test_a_turn_that_one_process_can_not_take_is_taken_by_the_other(two: tuple[P
     assert sorted(bot.processes().values()) == [False, True]
 
 
-def test_a_process_that_hangs_costs_half_a_turns_time_once_and_is_asked_again_later(
+def test_a_process_that_hangs_costs_one_turn_a_wait_and_is_asked_again_later(
     two: tuple[Process, Process],
 ) -> None:
     now = [0.0]
