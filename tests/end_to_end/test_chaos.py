@@ -20,6 +20,6 @@ def test_a_storm_loses_nothing_doubles_nothing_and_leaves_nobody_with_nothing(
     if line is ServedLine and missing():
         missing_service(", ".join(missing()))
     storm = Storm(line(tmp_path), seed=12345)
-    crowd = storm.run(people=16, at_once=6, pause=(0.5, 2.0))
+    crowd = storm.run(people=12, at_once=6, pause=(0.5, 2.0))
     assert storm.struck
     assert [person for person in crowd if not person.ends or person.ends & {"lost", "doubled"}] == []
