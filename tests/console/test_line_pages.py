@@ -110,7 +110,7 @@ def call(parts: Parts, dialled: str | None, *acts: str, case: bool = False, wait
 def counts(page: str) -> dict[str, list[str]]:
     """number -> calls, cases, answered, handed over."""
     rows = re.findall(r'data-number="([^"]*)">(.*?)</tr>', page, re.DOTALL)
-    return {number: re.findall(r'class="number" data-testid="[^"]+">(\d+)<', row) for number, row in rows}
+    return {number: re.findall(r'class="number"[^>]* data-testid="[^"]+">(\d+)<', row) for number, row in rows}
 
 
 def test_calls_are_counted_by_the_number_dialled(supervisor: httpx.Client, parts: Parts) -> None:
