@@ -1,6 +1,8 @@
 """A citizen's chat with the real bot."""
 
+import os
 import re
+import subprocess
 from datetime import UTC, datetime
 
 import httpx
@@ -11,8 +13,10 @@ from backend.cases.models import Case
 from backend.cases.service import Actor, Filing, file_case
 from backend.database import Database
 from backend.knowledge.service import Knowledge
+from backend.settings import ROOT
+from tests.conftest import closed_port
 from tests.console.test_agency_pages import log_in, token
-from tests.running_line import Chat, RunningLine, until
+from tests.running_line import BOT_PYTHON, SECRETS, Chat, RunningLine, until
 
 
 def act_of(replies: list[dict[str, object]]) -> object:
@@ -210,3 +214,12 @@ def test_the_bot_asks_in_the_citys_words_until_they_are_taken_back(line: Running
         until(lambda: text_of(line.chat().say("我要反映问题")) == "您想反映什么？", "the new wording")
         web.post(f"{page}/delivered", data={"csrf_token": wanted["csrf_token"]})
         until(lambda: text_of(line.chat().say("我要反映问题")) == delivered, "the delivered wording")
+
+
+def test_what_watches_containers_hears_whether_a_bot_has_its_model(line: RunningLine) -> None:
+    def status(port: int) -> int:
+        environment = os.environ | {"BOT_URL": f"http://127.0.0.1:{port}", "BOT_TOKEN": SECRETS["BOT_TOKEN"]}
+        return subprocess.run([BOT_PYTHON, "-m", "bot.ready"], cwd=ROOT, env=environment, check=False).returncode
+
+    assert status(line.bot_port) == 0
+    assert status(closed_port()) == 1
