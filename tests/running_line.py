@@ -52,8 +52,9 @@ class RunningLine:
         model: Path | None = None,
         settings: Mapping[str, str] = MappingProxyType({}),
         bots: int = 1,
+        web_workers: int = 1,
     ) -> None:
-        self.folder = folder
+        self.folder, self.web_workers = folder, web_workers
         self.port, self.api_port = closed_port(), closed_port()
         self.bots = [(closed_port(), closed_port()) for _ in range(bots)]  # each with its action server
         self.bot_port = self.bots[0][0]
@@ -89,7 +90,7 @@ class RunningLine:
         return {
             **{name: command for number in range(len(self.bots)) for name, command in self.bot(number).items()},
             "worker": [str(WEB_PYTHON), "-m", "backend.worker"],
-            "web": self.gunicorn(self.port),
+            "web": self.gunicorn(self.port, workers=self.web_workers),
             "api": self.gunicorn(self.api_port),
             "events": [
                 *(str(WEB_PYTHON), "-m", "gunicorn", "--bind", f"127.0.0.1:{self.events_port}", "--no-control-socket"),
@@ -122,10 +123,11 @@ class RunningLine:
             ],
         }
 
-    def gunicorn(self, port: int, application: str = "backend.app:create_app()") -> list[str]:
+    def gunicorn(self, port: int, application: str = "backend.app:create_app()", workers: int = 1) -> list[str]:
         """The web application, or the practice exchange, at a port."""
         return [
             *(str(WEB_PYTHON), "-m", "gunicorn", "--bind", f"127.0.0.1:{port}", "--no-control-socket"),
+            *("--workers", str(workers)),
             *(
                 "--worker-class",
                 "gthread",

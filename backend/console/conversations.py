@@ -408,7 +408,7 @@ def may_file(person: Person, found: Conversation) -> bool:
 def stand(found: Conversation) -> str:
     """Where the conversation and its telephones stand, in the form that a page hands back with its next poll."""
     telephones = found.legs if found.channel == "phone" else []
-    legs = "".join(f"-{leg.id}{leg.state}{leg.wish}{leg.held:d}" for leg in telephones)
+    legs = "".join(f"-{leg.id}{leg.party}{leg.state}{leg.wish}{leg.held:d}" for leg in telephones)
     return f"{found.state}-{found.operator_id or ''}{legs}"
 
 

@@ -1,6 +1,7 @@
 """Consoles: how soon what a citizen says is on the operator's screen, with 200 consoles open and 200 conversations going,
 and what that costs the web processes; by the stream of events, and by asking every 1.5 seconds as consoles do without it.
-And how soon whoever joins the queue is on 200 desks, while the same conversations go on."""
+And how soon whoever joins the queue is on 200 desks, while the same conversations go on. On SQLite with one web process, and
+on PostgreSQL with two, as a city has it."""
 
 import asyncio
 import itertools
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psycopg
 from flask import Flask
 from flask.sessions import SecureCookieSessionInterface
 from itsdangerous import URLSafeTimedSerializer
@@ -27,6 +29,7 @@ from backend.conversations import service
 from backend.database import Database
 from backend.directory import sessions
 from backend.directory.models import Staff
+from tests.conftest import POSTGRES, postgres_url
 from tests.running_line import SECRETS, RunningLine
 
 CONSOLES = 200
@@ -44,30 +47,44 @@ PUBLIC, STREAMS = ("web", "api"), ("events",)
 
 
 def run() -> dict[str, Any]:
-    """Measure both and print the table."""
-    folder = Path(tempfile.mkdtemp(prefix="bench-"))
-    try:
-        with RunningLine(folder) as line:
-            consoles = people(line)
-            rows = [
-                {"how": how} | asyncio.run(measure(line, consoles, watch))
-                for how, watch in (("stream", by_stream), ("polling", by_polling), ("desks", at_desk))
-            ]
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    """Measure both databases and print the table."""
+    rows = measured("sqlite", None, 1)
+    name = f"line_bench_{os.getpid()}"
+    with psycopg.connect(POSTGRES, autocommit=True) as admin:
+        admin.execute(f"CREATE DATABASE {name}")
+        try:
+            rows += measured("postgresql", postgres_url(name), 2)
+        finally:
+            admin.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
     print(
-        f"{'how':<10}{'measured':>9}{'p50 ms':>9}{'p95 ms':>9}{'most ms':>9}{'web CPU':>9}{'events CPU':>12}"
-        f"{'CPU ms a remark':>17}{'load before':>13}"
+        f"{'record':<12}{'web processes':>13}  {'how':<10}{'measured':>9}{'p50 ms':>9}{'p95 ms':>9}{'most ms':>9}"
+        f"{'web CPU':>9}{'events CPU':>12}{'CPU ms a remark':>17}{'load before':>13}"
     )
     for row in rows:
         print(
-            f"{row['how']:<10}{row['measured']:>9}{row['p50_ms']:>9.0f}{row['p95_ms']:>9.0f}{row['most_ms']:>9.0f}"
-            f"{row['web_cpu']:>9.2f}{row['events_cpu']:>12.2f}{row['cpu_ms_per_remark']:>17.1f}{row['load']:>13.1f}"
+            f"{row['record']:<12}{row['web_processes']:>13}  {row['how']:<10}{row['measured']:>9}{row['p50_ms']:>9.0f}"
+            f"{row['p95_ms']:>9.0f}{row['most_ms']:>9.0f}{row['web_cpu']:>9.2f}{row['events_cpu']:>12.2f}"
+            f"{row['cpu_ms_per_remark']:>17.1f}{row['load']:>13.1f}"
         )
     print(
         "CPU in cores; the consoles of this bench share the machine. desks: what is measured is the queue on each of them"
     )
     return {"consoles": CONSOLES, "rows": rows}
+
+
+def measured(record: str, url: str | None, web_processes: int) -> list[dict[str, Any]]:
+    """A row for each way of keeping the consoles up to date, on one database."""
+    folder = Path(tempfile.mkdtemp(prefix="bench-"))
+    try:
+        with RunningLine(folder, url, web_workers=web_processes) as line:
+            consoles = people(line)
+            return [
+                {"record": record, "web_processes": web_processes, "how": how}
+                | asyncio.run(measure(line, consoles, watch))
+                for how, watch in (("stream", by_stream), ("polling", by_polling), ("desks", at_desk))
+            ]
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 class Console:

@@ -1,5 +1,7 @@
 """The console's side of a telephone call, as a browser gets it: the queue, who is in a call, the operator's telephone."""
 
+import re
+
 import httpx
 import jwt
 import pytest
@@ -115,6 +117,26 @@ def test_a_supervisor_may_listen_and_an_operator_may_not(parts: Parts, web: http
     assert "旁听" in web.get(f"/console/conversations/{conversation_id}").text
     assert post(web, conversation_id, "call/listener").status_code == 302
     assert legs(parts)[-1] == ("listener", "wanted", "")
+
+
+def test_a_page_made_while_the_service_was_still_asked_learns_how_the_supervisor_is_heard_now(
+    parts: Parts, web: httpx.Client
+) -> None:
+    conversation_id = talk(parts, log_in(web, "operator1"))
+    web.cookies.clear()
+    log_in(web, "supervisor1")
+    post(web, conversation_id, "call/listener")
+    with parts.database.write() as session:
+        ear = session.query(Leg).filter_by(party="listener").one()
+        telephone.move_leg(session, ear, "ring", parts.clock(), sid="CA" + "3" * 32)
+        telephone.joined(session, ear, parts.clock())
+    page = web.get(f"/console/conversations/{conversation_id}").text
+    stand, after = (re.findall(rf'name="{name}" value="([^"]*)"', page)[0] for name in ("stand", "after"))
+    with parts.database.write() as session:
+        ear = session.query(Leg).filter_by(party="listener").one()
+        telephone.heard_as(session, ear, "coach", parts.clock())
+    news = web.get(f"/console/conversations/{conversation_id}/turns", params={"stand": stand, "after": after})
+    assert (news.status_code, 'data-as="coach"' in news.text) == (200, True)
 
 
 def test_an_act_that_does_not_exist_and_a_colleague_who_does_not_are_refused(parts: Parts, web: httpx.Client) -> None:

@@ -42,7 +42,7 @@ OTHERWISE_GUARDED = listed("""
     cases.file_case cases.get_case cases.act_on_case cases.case_state cases.tell_of_neighbours
     conversations.begin conversations.say conversations.turns conversations.send_photo conversations.note_typing
     conversations.answer conversations.feedback chat.file wechat.verify wechat.receive
-    knowledge.search knowledge.suggest open311.file_request open311.add_update
+    knowledge.search knowledge.suggest wordings.list_wordings open311.file_request open311.add_update
     ivr.voice ivr.turn ivr.come_in ivr.dialled ivr.fallback ivr.left ivr.leg ivr.leg_join ivr.leg_status ivr.music
     ivr.queue_again ivr.recorded ivr.recording ivr.relay ivr.relayed ivr.status ivr.wait ivr.whisper
     outgoing.sms outgoing.sms_status outgoing.visit outgoing.visit_status outgoing.visit_turn
