@@ -5,8 +5,6 @@ A process that is told to stop ends the turns that it is at; meanwhile, and unti
 others. So each is stopped only when another is ready.
 """
 
-import http.client
-import json
 import time
 import xmlrpc.client
 from collections.abc import Callable, Sequence
@@ -17,6 +15,7 @@ from supervisor.xmlrpc import SupervisorTransport
 
 from backend.setup.environments import ROOT, Problem, plainly, say
 from backend.setup.start import START_SECONDS, read_settings
+from bot.ready import is_ready
 
 SOCKET = ROOT / "var" / "supervisord.sock"
 
@@ -87,18 +86,6 @@ def restart(keeper: Keeper, ready: Sequence[Callable[[], bool]]) -> None:
             time.sleep(0.3)
         seconds = time.monotonic() - began
         say(f"bot_{number} 已重启，用了 {seconds:.0f} 秒", f"bot_{number} is ready again, after {seconds:.0f} s")
-
-
-def is_ready(port: int, token: str) -> bool:
-    """Whether the bot at this port has loaded its model."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
-    try:
-        connection.request("GET", "/webhooks/line/ready", headers={"Authorization": f"Bearer {token}"})
-        return bool(json.load(connection.getresponse()) == {"ready": True})
-    except (OSError, http.client.HTTPException, ValueError):
-        return False
-    finally:
-        connection.close()
 
 
 if __name__ == "__main__":

@@ -14,7 +14,8 @@ import pytest
 from backend.cases.models import Case, Repeat
 from backend.database import Database
 from backend.setup.environments import Problem
-from backend.setup.restart import is_ready, restart
+from backend.setup.restart import restart
+from bot.ready import is_ready
 from ivr.phone.call import spoken
 from tests.end_to_end.conftest import need_bot
 from tests.running_line import SECRETS, RunningLine, until

@@ -218,7 +218,7 @@ def test_the_bot_asks_in_the_citys_words_until_they_are_taken_back(line: Running
 
 def test_what_watches_containers_hears_whether_a_bot_has_its_model(line: RunningLine) -> None:
     def status(port: int) -> int:
-        environment = os.environ | {"BOT_URL": f"http://127.0.0.1:{port}", "BOT_TOKEN": SECRETS["BOT_TOKEN"]}
+        environment = os.environ | {"BOT_PORT": str(port), "BOT_TOKEN": SECRETS["BOT_TOKEN"]}
         return subprocess.run([BOT_PYTHON, "-m", "bot.ready"], cwd=ROOT, env=environment, check=False).returncode
 
     assert status(line.bot_port) == 0
