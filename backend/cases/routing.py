@@ -20,7 +20,7 @@ from backend.cases.linear import Linear, Said
 from backend.cases.places import Place, gazetteer
 from backend.clock import local
 from backend.directory.categories import UNSORTED_CATEGORY
-from backend.directory.known import known_agencies, known_categories
+from backend.directory.known import agencies_at, categories_at, stand_of
 from backend.directory.models import Agency
 from backend.directory.service import in_charge
 from backend.knowledge.service import Knowledge
@@ -113,7 +113,8 @@ def route(
 ) -> Proposal:
     """The proposal for a request: what it is about, where in the citizen's own words, when, and where on the map (latitude
     and longitude in degrees) if that is known."""
-    known, used = known_agencies(session), known_categories(session)
+    stand = stand_of(session)
+    known, used = agencies_at(stand), categories_at(stand)
     place = place_of(what, where, point)
     today = local(now).date()
     model = in_use(session)

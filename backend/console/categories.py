@@ -12,6 +12,7 @@ from backend.audit import AuditEvent
 from backend.console.forms import field
 from backend.console.knowledge import choices
 from backend.console.log_in import allowed
+from backend.console.versions import names_of_codes
 from backend.directory import categories
 from backend.directory.categories import LONGEST_NAME, CategoryContent
 from backend.directory.models import Category
@@ -47,7 +48,7 @@ def list_page(refused: Refused | None = None) -> ResponseReturnValue:
         html = render_template(
             "console/categories/list.html",
             groups=categories.grouped(session),
-            names=choices(session)["names"],
+            names=names_of_codes(session),
             last=told(session, categories.last_change(session)),
             now=parts().clock(),
             refusal=refused.sentence(current_locale()) if refused else None,
@@ -60,7 +61,7 @@ def told(session: Session, event: AuditEvent | None) -> Told | None:
     """The change in the reader's language."""
     if event is None:
         return None
-    names = choices(session)["names"]
+    names = names_of_codes(session)
 
     def shown(column: str, value: str | None) -> str:
         return names.get(value or "", value or "—") if column == "agency_code" else value or "—"

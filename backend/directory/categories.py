@@ -7,7 +7,7 @@ before, and is undone from there.
 
 import re
 from collections.abc import Container
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from itertools import count
 from typing import Final
@@ -162,8 +162,8 @@ def undo(session: Session, number: int, now: datetime) -> None:
     elif before.get("active"):
         bring_back(category, now)
     else:
-        names = {"name": "name", "name_en": "name_en", "agency_code": "agency"}
-        change(session, category, replace(content_of(category), **{names[key]: before[key] for key in before}), now)
+        was = {"name": category.name, "name_en": category.name_en, "agency_code": category.agency_code} | before
+        change(session, category, CategoryContent(was["name"], was["name_en"], was["agency_code"] or ""), now)
 
 
 def last_changed_at(session: Session) -> datetime | None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import httpx
 import pytest
+from flask import Flask
 from sqlalchemy import select, text
 
 from backend.app import create_app
@@ -25,8 +26,8 @@ LATE = pytest.mark.parametrize("late", [False, True], ids=["filed-and-died", "fi
 class DyingBot:
     """Files what was said when it hears 确认, as bot/replies.py does, and then dies; before it files, when it is `late`."""
 
-    def __init__(self) -> None:
-        self.late = False
+    def __init__(self, late: bool) -> None:
+        self.late = late
         self.to_file: list[dict[str, Any]] = []
         self.web: httpx.Client | None = None
 
@@ -38,6 +39,11 @@ class DyingBot:
         if not self.late:
             self.file()
         raise BotUnavailable("died")
+
+    def answer_at(self, app: Flask) -> httpx.Client:
+        """Where it files; the same browser for whoever writes."""
+        self.web = httpx.Client(transport=httpx.WSGITransport(app), base_url="http://127.0.0.1:8000")
+        return self.web
 
     def file(self) -> None:
         assert self.web is not None
@@ -51,6 +57,12 @@ class DyingBot:
         return {"here": True}
 
 
+def begin_chat(web: httpx.Client) -> tuple[str, str, dict[str, str]]:
+    """A chat: its conversation, the address of its messages and the headers that go with them."""
+    chat = web.post("/api/v1/conversations", json={"locale": "zh"}).json()
+    return chat["id"], f"/api/v1/conversations/{chat['id']}/messages", {"X-Conversation-Token": chat["token"]}
+
+
 def numbers(database: Database) -> list[str]:
     with database.read() as session:
         return list(session.scalars(select(Case.number)))
@@ -58,12 +70,9 @@ def numbers(database: Database) -> list[str]:
 
 @LATE
 def test_in_a_chat(database_url: str, database: Database, late: bool) -> None:
-    bot = DyingBot()
-    app = create_app(make_settings(database_url), bot=bot)
-    web = bot.web = httpx.Client(transport=httpx.WSGITransport(app), base_url="http://127.0.0.1:8000")
-    bot.late = late
-    chat = web.post("/api/v1/conversations", json={"locale": "zh"}).json()
-    headers, address = {"X-Conversation-Token": chat["token"]}, f"/api/v1/conversations/{chat['id']}/messages"
+    bot = DyingBot(late)
+    web = bot.answer_at(create_app(make_settings(database_url), bot=bot))
+    _, address, headers = begin_chat(web)
     web.post(address, json={"text": "我要反映问题"}, headers=headers)
     told = web.post(address, json={"text": "确认", "key": "same"}, headers=headers).json()
     bot.file()
@@ -76,10 +85,9 @@ def test_in_a_chat(database_url: str, database: Database, late: bool) -> None:
 
 @LATE
 def test_on_the_telephone_the_recording_goes_to_that_case(database_url: str, database: Database, late: bool) -> None:
-    bot = DyingBot()
-    bot.late = late
+    bot = DyingBot(late)
     app = create_app(make_settings(database_url), bot=bot)
-    bot.web = httpx.Client(transport=httpx.WSGITransport(app), base_url="http://127.0.0.1:8000")
+    bot.answer_at(app)
     call = practice_call(app)
     call.start("http://127.0.0.1:8000/ivr/voice")
     call.speak("我要反映问题")
@@ -101,15 +109,15 @@ def waits_for_a_lock(database: Database) -> bool:
 
 def test_in_a_chat_while_the_bot_is_just_filing_it(database_url: str, database: Database) -> None:
     """The line files as well, waits for the bot's transaction, and neither is refused (PostgreSQL had a deadlock)."""
-    bot = DyingBot()
+    bot = DyingBot(late=True)
     app = create_app(make_settings(database_url), bot=bot)
-    web = bot.web = httpx.Client(transport=httpx.WSGITransport(app), base_url="http://127.0.0.1:8000")
-    bot.late = True
-    chat = web.post("/api/v1/conversations", json={"locale": "zh"}).json()
-    headers, address = {"X-Conversation-Token": chat["token"]}, f"/api/v1/conversations/{chat['id']}/messages"
+    web = bot.answer_at(app)
+    conversation_id, address, headers = begin_chat(web)
     parts: Parts = app.extensions["parts"]
-    key = service.filing_key(chat["id"], "same")
-    filing = Filing(what="路灯不亮", contact=None, conversation_id=chat["id"], channel="chat", locale="zh", key=key)
+    key = service.filing_key(conversation_id, "same")
+    filing = Filing(
+        what="路灯不亮", contact=None, conversation_id=conversation_id, channel="chat", locale="zh", key=key
+    )
     with ThreadPoolExecutor(1) as pool:
         with database.write() as session:
             filed = file_case(session, parts.knowledge, filing, Actor("bot"), NOON, "shandong").number
