@@ -28,6 +28,7 @@ CONFIRM_WORDS = [
     "confirm",
 ]
 ALONE_WORDS = ["单独登记", "单独", "不是", "不是同一件事", "不一样", "另一件事", "separately", "another matter"]
+UNSOLVED_WORDS = ["没解决", "没有解决", "还没解决", "不满意", "not solved", "it is not solved"]
 ANONYMOUS_WORDS = ["不留", "不用了", "不想留", "匿名吧", "anonymous"]
 CALLER_WORDS = [
     "可以",
@@ -67,6 +68,15 @@ def greet(locale: str) -> dict[str, Any]:
             choice("choice_person", locale, "/human"),
         ]
     }
+
+
+def case_state(locale: str, case: dict[str, Any]) -> dict[str, Any]:
+    """Where a case stands. Of one that is answered the citizen is asked what they think, and a person is at hand for whom it
+    isn't solved; of one that is over nothing is due any more."""
+    if case["to_rate"]:
+        person = choice("choice_person", locale, "/human", UNSOLVED_WORDS)
+        return reply("case_to_rate", locale, act="state", **case) | {"choices": [person]}
+    return reply("case_state" if case["due"] else "case_over", locale, act="state", **case)
 
 
 def ask_contact(locale: str, caller_known: bool) -> dict[str, Any]:

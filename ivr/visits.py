@@ -199,7 +199,7 @@ def plan(session: Session, now: datetime) -> None:
     planned = set(
         session.scalars(select(VisitCall.key).join(Case, VisitCall.case_id == Case.id).where(Case.state == "replied"))
     )
-    for case in cases.awaiting_visit(session, now):
+    for case in cases.awaiting_visit(session):
         key = f"{case.number}:{replies.get(case.id, 0)}"
         if key not in planned:
             session.add(VisitCall(key=key, case_id=case.id, state="waiting", tries=0, due_at=now, answers={}, misses=0))

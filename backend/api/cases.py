@@ -11,8 +11,9 @@ from backend.cases import neighbours, service
 from backend.cases.lookup import look_up
 from backend.cases.models import Case
 from backend.cases.numbers import spoken
+from backend.cases.rules import BEFORE_REPLY
 from backend.cases.service import Actor, Filing
-from backend.cases.words import answer_of, day_spoken, day_words, state_words
+from backend.cases.words import answer_of, day_spoken, day_words, hold_words, state_words
 from backend.conversations.models import Conversation
 from backend.errors import Refused
 from backend.parts import parts
@@ -124,9 +125,10 @@ def case_state(body: dict[str, Any], number: str) -> dict[str, Any]:
             "number": case.number,
             "state": state_words(case.state, locale),
             "agency": case.agency.name,
-            "due": day_words(case.due_at, locale),
-            "due_spoken": day_spoken(case.due_at, locale),
-            "note": answer_of(case),
+            "due": day_words(case.due_at, locale) if case.state in BEFORE_REPLY else "",
+            "due_spoken": day_spoken(case.due_at, locale) if case.state in BEFORE_REPLY else "",
+            "note": answer_of(case, locale) or hold_words(case, locale),
+            "to_rate": case.state == "replied",
         }
 
     return look_up(shared.database, number, body["last_digits"], shared.clock(), told)

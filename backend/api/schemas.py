@@ -267,9 +267,10 @@ class CaseStateOut(Schema):
     number = fields.String(required=True)
     state = fields.String(required=True)
     agency = fields.String(required=True)
-    due = fields.String(required=True)
+    due = fields.String(required=True)  # empty once it is answered, or has ended
     due_spoken = fields.String(required=True)
     note = fields.String(required=True)
+    to_rate = fields.Boolean(required=True)  # answered, and the citizen hasn't said yet whether it is solved
 
 
 class ActIn(Schema):

@@ -310,6 +310,22 @@ def act_on(session: Session, number: str, act: str, actor: Actor, details: Mappi
     return case
 
 
+def could_take(session: Session, case: Case) -> list[Case]:
+    """Into which cases this one can be merged (并单): the other open ones of the same citizen, newest first."""
+    if case.contact_hash is None:
+        return []
+    theirs = select(Case).where(Case.contact_hash == case.contact_hash, Case.state.in_(OPEN_STATES), Case.id != case.id)
+    return list(session.scalars(theirs.order_by(Case.id.desc())))
+
+
+def joined_to(session: Session, case: Case) -> list[Case]:
+    """The cases that were merged into this one, oldest first: only those of the same citizen can be."""
+    if case.contact_hash is None:
+        return []
+    theirs = select(Case).where(Case.contact_hash == case.contact_hash, Case.state == "merged")
+    return list(session.scalars(theirs.where(Case.merged_into_id == case.id).order_by(Case.id)))
+
+
 def role_for(session: Session, case: Case, actor: Actor) -> tuple[str, str | None]:
     """As what somebody acts on this case, and for which agency: an agency as the case's own or as a co-handler, for itself
     or for one that it stands in for. Raises Refused (403) otherwise."""
@@ -450,7 +466,7 @@ def get_case(session: Session, number: str) -> Case:
     return case
 
 
-def awaiting_visit(session: Session, now: datetime, limit: int = 500) -> list[Case]:
+def awaiting_visit(session: Session, limit: int = 500) -> list[Case]:
     """The cases whose citizen is still to be asked by telephone whether it is solved, longest waiting first."""
     query = select(Case).where(to_be_asked(session)).order_by(Case.step_due_at, Case.id)
     return list(session.scalars(query.limit(limit)))

@@ -84,10 +84,18 @@ def number_zh(number: int) -> str:
     return counted(str(number))
 
 
-def answer_of(case: Case) -> str:
-    """The agency's last answer, or the reason why the case was declined; empty before either."""
+def hold_words(case: Case, locale: str) -> str:
+    """Why the clock of a paused case stands still and what is wanted of the citizen; empty for any other."""
+    if case.state != "paused":
+        return ""
+    details = next(event.details for event in reversed(case.history) if event.act == "pause")
+    return f"{pause_reason(details['reason'], locale)}{': ' if locale == 'en' else '：'}{details['note']}"
+
+
+def answer_of(case: Case, locale: str) -> str:
+    """The agency's last answer, the reason why the case was declined, or the way that it has to go; empty before any."""
     told = [event for event in case.history if event.act in ("reply", "answer", "decline", "transfer")]
     if not told:
         return ""
     route = told[-1].details.get("route")
-    return MESSAGES.words(f"route_{route}", case.locale) if route else str(told[-1].details.get("note", ""))
+    return MESSAGES.words(f"route_{route}", locale) if route else str(told[-1].details.get("note", ""))

@@ -29,7 +29,7 @@ from backend.cases.models import Case
 from backend.cases.rules import ANSWERS, BEFORE_REPLY, FINAL_STATES, possible_acts, settled
 from backend.cases.service import Actor
 from backend.cases.visits import GRADES, WORDS_LIMIT
-from backend.cases.words import answer_of, day_words, due_words, period_words, state_words
+from backend.cases.words import answer_of, day_words, due_words, hold_words, period_words, state_words
 from backend.city import city_name
 from backend.clock import local
 from backend.conversations.announcements import current
@@ -77,10 +77,11 @@ class CaseShown:
     state: str
     steps: list[Step]
     category: str
-    agency: str
+    agency: str  # none where the case ended before any had it
     proposed: bool
     filed: str
     due: str
+    hold: str
     answer: str
     acts: frozenset[str]
     token: str
@@ -156,8 +157,9 @@ def rendered(
     status: int,
     files: list[tuple[str, str]] | None = None,
     done: str = "",
+    tried: str = "",
 ) -> tuple[str, int, dict[str, str]]:
-    """The page, which nobody keeps."""
+    """The page, which nobody keeps; after an act that was refused (`tried`) with its form as it was filled in."""
     locale = current_locale()
     body = render_template(
         "chat/case.html",
@@ -168,6 +170,8 @@ def rendered(
         files=files or [],
         problem=problem,
         done=done,
+        tried=tried,
+        typed=request.form,
         questions=questions(),
         grades=GRADES_EN if locale == "en" else GRADES,
         limit=WORDS_LIMIT,
@@ -238,7 +242,7 @@ def act_on_case(token: str, act: str) -> tuple[str, int, dict[str, str]] | BaseR
             return rendered("", None, refusal.sentence(locale), refusal.status)
         with shared.database.read() as session:
             shown = shown_case(cases.get_case(session, number), locale, token)
-        return rendered(number, shown, refusal.sentence(locale), refusal.status)
+        return rendered(number, shown, refusal.sentence(locale), refusal.status, tried=act)
     return redirect(url_for("chat.case_link", token=token, done=act))
 
 
@@ -267,11 +271,12 @@ def shown_case(case: Case, locale: str, token: str) -> CaseShown:
         state=state_words(case.state, locale),
         steps=progress(case, locale, promises(case, locale)),
         category=case.category.name_en if locale == "en" else case.category.name,
-        agency=case.agency.name,
+        agency=case.agency.name if case.responsible_code or case.state in BEFORE_REPLY else "",
         proposed=case.state in ("filed", "accepted"),
         filed=day_words(case.filed_at, locale),
         due=day_words(case.due_at, locale) if case.state in BEFORE_REPLY else "",
-        answer=answer_of(case),
+        hold=hold_words(case, locale),
+        answer=answer_of(case, locale),
     )
 
 

@@ -17,12 +17,14 @@ from backend.cases.models import Case
 from backend.cases.root_models import RootIssue
 from backend.cases.rules import (
     ANSWERS,
+    BEFORE_REPLY,
     KINDS,
     PAUSE_REASONS,
     ROUTES,
     URGENCIES,
     Refusal,
     Rule,
+    Situation,
     decide,
     holder,
     possible_acts,
@@ -104,7 +106,9 @@ def page(number: str, refused: Refused | None = None, tried: str = "") -> Respon
     with parts().database.read() as session:
         found = find(session, me(), number)
         every_agency = agencies(session)
-        hidden, acts = is_hidden(me(), found), acts_for(session, found, me())
+        situation = service.situation(session, found, parts().clock())
+        hidden, offered = is_hidden(me(), found), choices(session, found)
+        acts = [rule for rule in acts_for(session, found, situation, me()) if rule.act != "merge" or offered["into"]]
         files: dict[int | None, list[Attachment]] = {}
         for one in attachments_of(session, case_id=found.id):
             if not (hidden and one.staff_id is None):  # who sent it may be in a citizen's picture
@@ -118,13 +122,15 @@ def page(number: str, refused: Refused | None = None, tried: str = "") -> Respon
             files_limit=FILES_LIMIT,
             templates=[(one.name, filled(one.text, found)) for one in templates(session, own)] if own else [],
             acts=acts,
-            **send_back_of(session, found, acts),
+            **send_back_of(situation, acts),
             ask_twice=ASK_TWICE,
-            choices=choices(session, found),
+            choices=offered,
             turn=holder(found.state, found.send_backs),
             contact=contact_shown(session, found),
-            contact_hidden=bool(found.contact) and is_hidden(me(), found),
-            what=mask(found.what) if is_hidden(me(), found) else found.what,
+            contact_hidden=bool(found.contact) and hidden,
+            what=mask(found.what) if hidden else found.what,
+            joined=[(one.number, mask(one.what) if hidden else one.what) for one in service.joined_to(session, found)],
+            reply_awaited=found.state in BEFORE_REPLY,
             helpers=[helper.agency_code for helper in found.co_handlers],
             agency_groups=by_district(every_agency),
             agency_names={agency.code: agency.name for agency in every_agency},
@@ -162,26 +168,24 @@ def seen_by(session: Session, person: Person, cases: Sequence[Case]) -> set[int]
     return service.seen_of(session, [case.id for case in cases], person.agency_code)
 
 
-def acts_for(session: Session, found: Case, person: Person) -> list[Rule]:
+def acts_for(session: Session, found: Case, situation: Situation, person: Person) -> list[Rule]:
     """What this person may do to the case now, as the agency that has it, as one that helps, or by their role."""
     try:
         role, _ = service.role_for(session, found, Actor(person.role, agency_code=person.agency_code))
     except Refused:  # it still answers for the case, but another has it now
         return []
-    possible = possible_acts(service.situation(session, found, parts().clock()), role)
-    return [rule for rule in possible if rule.act != "protect" or not found.confidential]
+    return [rule for rule in possible_acts(situation, role) if rule.act != "protect" or not found.confidential]
 
 
-def send_back_of(session: Session, found: Case, acts: Sequence[Rule]) -> dict[str, Any]:
+def send_back_of(situation: Situation, acts: Sequence[Rule]) -> dict[str, Any]:
     """Until when the agency that has been sent the case may send it back, or why it can't, of which it would look for the
     form in vain."""
     if not any(rule.act == "sign" for rule in acts):
         return {}
-    case = service.situation(session, found, parts().clock())
-    decided = decide(case, "send_back", "agency", {"note": "?", "agency": "?"})
+    decided = decide(situation, "send_back", "agency", {"note": "?", "agency": "?"})
     if isinstance(decided, Refusal):
         return {"no_send_back": Refused(decided.code).sentence(current_locale())}
-    return {"send_back_until": case.send_back_until}
+    return {"send_back_until": situation.send_back_until}
 
 
 def may_open_root(person: Person, root: RootIssue) -> bool:
@@ -247,6 +251,7 @@ def choices(session: Session, case: Case) -> dict[str, list[tuple[str, str]]]:
         "category": [(one.code, one.name_en if locale == "en" else one.name) for one in categories],
         **dict.fromkeys(ANSWERS, yes_no),
         "grade": [(str(grade), str(words.GRADES[grade])) for grade in GRADES],
+        "into": [(one.number, f"{one.number} {one.what[:30]}") for one in service.could_take(session, case)],
     }
 
 

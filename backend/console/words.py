@@ -153,7 +153,7 @@ DETAILS = {
     "note": lazy_gettext("说明"),
     "agency": lazy_gettext("承办单位"),
     "for": lazy_gettext("代行单位"),
-    "contacted": lazy_gettext("已联系上市民"),
+    "contacted": lazy_gettext("承办单位联系过市民"),
     "solved": lazy_gettext("问题已解决"),
     "satisfied": lazy_gettext("市民满意"),
     "proposal": lazy_gettext("建议承办单位"),

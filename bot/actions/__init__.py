@@ -113,7 +113,7 @@ class LookUp(Action):
         asked = {"last_digits": digits, "locale": locale}
         status, case = await BACKEND.post(f"/cases/{number}/state", asked, meta_of(tracker))
         if status == 200:
-            reply = say.reply("case_state", locale, act="state", **case)
+            reply = say.case_state(locale, case)
         else:
             reply = {
                 "text": case["message"],

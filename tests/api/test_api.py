@@ -170,3 +170,14 @@ def test_the_bot_is_told_what_the_city_words_differently_of_its_phrases_alone(ap
     assert api.get("/api/v1/wordings").json() == [told]
     api.headers.pop("Authorization")
     assert api.get("/api/v1/wordings").status_code == 401
+
+
+def test_what_is_answered_is_told_without_a_deadline_and_as_still_to_be_rated(api: httpx.Client) -> None:
+    number = api.post("/api/v1/cases", json={"what": "路灯不亮", "contact": "13800001234"}).json()["number"]
+    asked = {"last_digits": "1234"}
+    before = api.post(f"/api/v1/cases/{number}/state", json=asked).json()
+    assert (before["due"], before["to_rate"]) == ("2026年11月30日", False)
+    api.post(f"/api/v1/cases/{number}/acts/accept", json={})
+    assert api.post(f"/api/v1/cases/{number}/acts/answer", json={"note": "已修好。"}).status_code == 200
+    after = api.post(f"/api/v1/cases/{number}/state", json=asked).json()
+    assert (after["due"], after["note"], after["to_rate"]) == ("", "已修好。", True)

@@ -416,11 +416,11 @@ def test_who_can_not_be_reached_gets_a_link_then_silence_and_is_never_counted_as
     number = loop.replied()
     for _ in range(3):
         with loop.database.read() as session:
-            assert [case.number for case in service.awaiting_visit(session, clock())] == [number]
+            assert [case.number for case in service.awaiting_visit(session)] == [number]
         loop.act(number, "not_reached", "line", why="no-answer")
         loop.sweep()
     with loop.database.read() as session:
-        assert service.awaiting_visit(session, clock()) == []
+        assert service.awaiting_visit(session) == []
     assert [text for text in loop.texts() if f"https://line.example/c/{number}." in text] == loop.texts()[-1:]
     clock.advance(days=6)
     loop.sweep()

@@ -192,6 +192,22 @@ def test_a_case_that_was_declined_ends_there_with_the_reason(web: httpx.Client, 
     assert steps_of(page) == [("done", "已登记"), ("now", "不予受理")]
     assert "不属于本市" in page.text
     assert "最晚答复" not in page.text
+    assert "承办单位" not in page.text  # none ever had it
+
+
+def test_the_lawful_route_is_told_in_the_readers_language(web: httpx.Client, parts: Parts, number: str) -> None:
+    act(parts, number, "transfer", route="court")
+    assert "12368" in look_up(web, number, "1234").text
+    assert "people&#39;s court; call 12368" in look_up(web, number, "1234", lang="en").text
+
+
+def test_whose_case_is_on_hold_reads_why_and_what_is_wanted(web: httpx.Client, parts: Parts, number: str) -> None:
+    act(parts, number, "accept")
+    act(parts, number, "dispatch", agency="C-URBAN")
+    act(parts, number, "sign", Actor("agency", agency_code="C-URBAN"))
+    act(parts, number, "pause", reason="citizen", note="请补充房产证复印件")
+    assert "等市民补充材料或到场配合：请补充房产证复印件" in look_up(web, number, "1234").text
+    assert "waiting for papers or help from you: 请补充" in look_up(web, number, "1234", lang="en").text
 
 
 def test_english_readers_get_english(web: httpx.Client, number: str) -> None:
@@ -300,6 +316,7 @@ def test_a_photo_comes_with_words_without_where_it_was_taken_and_nothing_else_do
     refused = web.post(action[1], data=form, files={"photo": ("x.jpg", b"<html>", "image/jpeg")})
     assert refused.status_code == 422
     assert 'data-testid="problem"' in refused.text
+    assert 'data-testid="note">灯还是不亮</textarea>' in refused.text
     exif = Image.Exif()
     exif[0x010F] = "a maker of telephones"
     written = io.BytesIO()

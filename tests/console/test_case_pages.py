@@ -168,3 +168,24 @@ def test_a_day_is_set_and_left_to_the_calendars_again(web: httpx.Client) -> None
     assert "建市日" in web.post("/console/deadlines/days", data=day, follow_redirects=True).text
     assert "建市日" not in web.post("/console/deadlines/days", data=day | {"working": ""}, follow_redirects=True).text
     assert web.post("/console/deadlines/days", data=day | {"day": "soon"}).status_code == 422
+
+
+def test_a_dispatcher_merges_into_another_open_case_of_the_citizen_which_keeps_the_words(
+    web: httpx.Client, parts: Parts
+) -> None:
+    def filed(what: str, contact: str) -> str:
+        with parts.database.write() as session:
+            filing = Filing(what=what, place="云水区望月小区", contact=contact)
+            return cases.file_case(session, parts.knowledge, filing, Actor("bot"), parts.clock(), "shandong").number
+
+    first, again = filed("停车位被占", "+8613800001234"), filed("暖气不热三天了", "+8613800001234")
+    neighbours = filed("停车位被占", "+8613800009999")
+    log_in(web, "dispatcher1")
+    page = web.get(f"/console/cases/{again}")
+    assert re.findall(r'<option value="(\d{5}-\d{5})"', page.text) == [first]
+    assert "act-form-merge" not in web.get(f"/console/cases/{neighbours}").text
+    fields = {"csrf_token": token_of(page), "into": first}
+    assert web.post(f"/console/cases/{again}/acts/merge", data=fields).status_code == 302
+    joined = web.get(f"/console/cases/{first}").text.split('data-testid="joined"')[1]
+    assert again in joined
+    assert "暖气不热三天了" in joined

@@ -319,7 +319,7 @@ function turnItem(turn) {
   if (words.speakers[turn.speaker]) item.append(nameLine(turn));
   const bubble = element("div", "bubble");
   if (turn.act === "danger") fillDanger(bubble, turn);
-  else if (turn.act === "filed") fillFiled(bubble, turn);
+  else if (turn.act === "filed" || turn.act === "state") fillCase(bubble, turn);
   else if (turn.photos.length) fillPhotos(bubble, turn);
   else bubble.append(element("p", "words", turn.text));
   if (turn.sources.length) bubble.append(sourceList(turn.sources));
@@ -351,7 +351,7 @@ function fillDanger(bubble, turn) {
   bubble.append(calls);
 }
 
-function fillFiled(bubble, turn) {
+function fillCase(bubble, turn) {
   const [number] = turn.text.match(/\d{5}-\d{5}/) || [];
   if (number) {
     bubble.classList.add("filed");
