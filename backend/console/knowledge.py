@@ -96,16 +96,21 @@ def wanted_of_address() -> dict[str, str]:
 
 
 def find(session: Session, wanted: dict[str, str]) -> tuple[list[str], set[str]]:
-    """The ids of the articles wanted, in order, and those of them found by meaning alone: they come after the others."""
+    """The ids of the articles wanted, in order, and those of them found by meaning alone: they come after the others.
+    Unless another order is asked for, what search finds best comes first, and without words what was changed last."""
     newest = select(func.max(ArticleVersion.number)).where(ArticleVersion.article_id == Article.id).scalar_subquery()
     query = select(Article.id).join(NEWEST, (NEWEST.article_id == Article.id) & (NEWEST.number == newest))
     query = query.where(*conditions(wanted, local(parts().clock()).date()))
-    order = SORTS.get(wanted["sort"], SORTS["newest"])
+    asked_for = SORTS.get(wanted["sort"])
+    order = SORTS["newest"] if asked_for is None else asked_for
     if not wanted["q"]:
         return list(session.scalars(query.order_by(order, Article.id))), set()
     words = list(session.scalars(query.where(has_words(wanted["q"])).order_by(order, Article.id)))
     found = parts().knowledge.search(session, wanted["q"], parts().clock())
-    near = [one.id for one, _ in found.articles if one.id not in words]
+    best = [one.id for one, _ in found.articles]
+    near = [article_id for article_id in best if article_id not in words]
+    if asked_for is None:
+        words.sort(key=lambda article_id: best.index(article_id) if article_id in best else len(best))
     kept = set(session.scalars(query.where(Article.id.in_(near))))
     return words + [article_id for article_id in near if article_id in kept], kept
 
@@ -295,7 +300,7 @@ def form_page(
             note=field("note") if request.method == "POST" else "",
             acts=possible_acts(newest.state, newest.author_id == me().id) if newest else [],
             problems=sentences(shown),
-            warnings={problem.field for problem in shown if problem.weight == "warning"},
+            warnings={problem.field for problem in shown} - {one.field for one in shown if one.weight != "warning"},
             overtaken=differences(session, content_of(newest.content), content)
             if newest and isinstance(refused, Overtaken)
             else [],

@@ -65,15 +65,16 @@ def restore(article_id: str, number: int) -> ResponseReturnValue:
 
 
 def page(article_id: str, number: int, refused: Refused | None = None) -> ResponseReturnValue:
-    """The page of a version, compared with `?against=`, by default with what citizens get now, or the one before."""
+    """The page of a version, compared with `?against=`, by default with what citizens get now, or the one before; the first
+    is compared with nothing."""
     with parts().database.read() as session:
         article = session.get(Article, article_id)
         if article is None:
             raise Refused("not_found", 404)
         version = editing.get_version(session, article_id, number)
-        before = article.version if article.state == "published" and article.version < number else max(1, number - 1)
+        before = article.version if article.state == "published" and article.version < number else number - 1
         against = request.args.get("against", default=before, type=int)
-        other = editing.get_version(session, article_id, against)
+        other = editing.get_version(session, article_id, against) if against else None
         content = content_of(version.content)
         html = render_template(
             "console/knowledge/version.html",
@@ -83,7 +84,7 @@ def page(article_id: str, number: int, refused: Refused | None = None) -> Respon
             content=content,
             **sound(content),
             against=against,
-            changes=differences(session, content_of(other.content), content),
+            changes=differences(session, content_of(other.content), content) if other else None,
             acts=possible_acts(version.state, version.author_id == me().id),
             typed=field("note"),
             names=names_of_codes(session),

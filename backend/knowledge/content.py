@@ -163,10 +163,12 @@ def text_problems(content: Content) -> Iterator[Problem]:
 
 def place_problems(content: Content, known: Known) -> Iterator[Problem]:
     """Whose matter it is, what kind of matter, and where it holds."""
-    if content.agency_code not in known.agencies:
-        yield Problem("agency_code", "code_unknown", "refused", {"value": content.agency_code})
-    if content.category_code not in known.categories:
-        yield Problem("category_code", "code_unknown", "refused", {"value": content.category_code})
+    for name, codes in (("agency_code", known.agencies), ("category_code", known.categories)):
+        code = getattr(content, name)
+        if not code:
+            yield Problem(name, "field_empty", "refused")
+        elif code not in codes:
+            yield Problem(name, "code_unknown", "refused", {"value": code})
     if content.region and content.region not in known.regions:
         yield Problem("region", "code_unknown", "refused", {"value": content.region})
 

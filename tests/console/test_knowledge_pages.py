@@ -205,6 +205,31 @@ def test_the_list_finds_published_articles_by_meaning(editor: Editor) -> None:
     assert "意思相近" in page
 
 
+def test_what_search_finds_best_stands_first_unless_another_order_is_asked_for(editor: Editor) -> None:
+    listed = re.findall(r'data-testid="article-row" data-id="([^"]+)"', editor.get("/knowledge?q=居住证").text)
+    assert listed[0].startswith("residence-permit")
+    by_question = re.findall(r'data-id="([^"]+)"', editor.get("/knowledge?q=居住证&sort=question").text)
+    assert by_question[0] != listed[0]
+
+
+def test_a_new_article_that_cannot_be_submitted_yet_is_kept_once_and_goes_on_where_it_is(editor: Editor) -> None:
+    refused = editor.post("/knowledge/new", **{**FORM, "speech": "见 https://a.cn", "act": "submit"})
+    assert refused.status_code == 422
+    action = re.search(r'id="article-form" method="post" action="/console(/knowledge/articles/[^"]+)"', refused.text)
+    assert action
+    sent = editor.post(action[1], **{**FORM, "seen": seen(refused), "act": "submit"})
+    assert "等另一位编辑审核" in sent.text
+    assert (
+        len(re.findall('data-testid="article-row"', editor.get("/knowledge?q=大象几点洗澡&state=submitted").text)) == 1
+    )
+    assert 'data-testid="article-row"' not in editor.get("/knowledge?q=大象几点洗澡&state=draft&author=0").text
+
+
+def test_a_new_article_without_agency_is_told_so_in_plain_words(editor: Editor) -> None:
+    refused = editor.post("/knowledge/new", **{**FORM, "agency_code": "", "category_code": "NO-SUCH", "act": "save"})
+    assert told(refused)[1:] == ["不能为空。", "没有“NO-SUCH”这一项。"]
+
+
 def test_the_preview_shows_chat_and_speech_as_text(editor: Editor) -> None:
     page = editor.post("/knowledge/preview", at="/knowledge/new", **FORM | {"answer": "<script>x</script>"})
     assert "&lt;script&gt;" in page.text
