@@ -18,6 +18,7 @@ from backend.api import open_data as open_data_api
 from backend.api.schemas import JsonApi
 from backend.cases import lookup
 from backend.cases.sweep import sweep
+from backend.cases.words import MESSAGES
 from backend.chat import views as chat
 from backend.chat import wechat
 from backend.chat.media import PhotoFetcher
@@ -69,6 +70,7 @@ CATALOGUES = {
     "bot": BOT_PHRASES,
     "conversation": conversation_service.PHRASES,
     "texts": TEXTS,
+    "cases": MESSAGES,
 }
 """What the line says that a city may word in its own way."""
 
@@ -168,7 +170,7 @@ def make_parts(settings: Settings, bot: Bot | None, clock: Clock) -> Parts:
         knowledge=Knowledge(database, embedder, partial(recent_clicks, database, clock)),
         embedder=embedder,
         telephone=Switchboard(settings, database, clock, Provider(settings)),
-        wordings=Wordings(database, CATALOGUES, written=frozenset({"texts"})),
+        wordings=Wordings(database, CATALOGUES, written=frozenset({"texts", "cases"})),
         line_settings=SettingsKept(database, settings),
         summarizer=Summarizer(settings) if settings.summary_url else None,
     )

@@ -127,6 +127,11 @@ def kinds() -> list[str]:
     return sorted({watched.kind for watched in _watched.values()} | {"log_in", "deadlines", "identity", "erasure"})
 
 
+def columns() -> set[str]:
+    """Every column that rows can have a before and an after of."""
+    return {name for watched in _watched.values() for name in watched.columns}
+
+
 @event.listens_for(Session, "after_flush")
 def put_down_changes(session: Session, _: Any) -> None:
     """Put down what this flush changed in audited rows; they have their keys by now, and still know what they were."""

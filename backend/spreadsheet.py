@@ -23,6 +23,9 @@ UNPACKED_LIMIT = 200_000_000
 FORMULA = re.compile(r"'*[=+\-@\t\r＝＋－＠]")
 """How a cell begins that a spreadsheet would run (https://owasp.org/www-community/attacks/CSV_Injection)."""
 
+TEXT_WIDTH, NUMBER_WIDTH = 28, 14
+"""Of a column of a workbook, in characters."""
+
 Row = dict[str, str]
 """One line of a table as text, field -> cell."""
 Cells = Mapping[str, str | int | float | None]
@@ -47,12 +50,13 @@ class Table:
         for row in rows:
             sheet.append([guard(row[name]) for name in self.columns])
         for cell in sheet[1]:
-            cell.font = Font(bold=True)
+            cell.font, cell.alignment = Font(bold=True), Alignment(wrap_text=True, vertical="top")
         for cells in sheet.iter_rows(min_row=2):
             for cell in cells:
                 cell.alignment = Alignment(wrap_text=True, vertical="top")
-        for number in range(1, len(self.columns) + 1):
-            sheet.column_dimensions[get_column_letter(number)].width = 28
+        for number, column in enumerate(sheet.iter_cols(min_row=2, values_only=True), start=1):
+            has_text = any(isinstance(value, str) for value in column)
+            sheet.column_dimensions[get_column_letter(number)].width = TEXT_WIDTH if has_text else NUMBER_WIDTH
         sheet.freeze_panes = "C2"
         written = io.BytesIO()
         book.save(written)

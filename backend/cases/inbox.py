@@ -1,6 +1,5 @@
 """What lies with one agency, by deadline; what colleagues did; and the texts that its replies begin with."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -26,7 +25,7 @@ IN_HAND: Final = ("signed", "redo", "supervised", "paused")
 
 @audited("reply_template", without=("changed_by_id", "changed_at"))
 class ReplyTemplate(Base):
-    """A text that an agency's replies begin with; words in braces (BLANKS) are filled from the case."""
+    """A text that an agency's replies begin with; words in braces (BLANKS, in either language) are filled from the case."""
 
     __tablename__ = "reply_templates"
 
@@ -38,7 +37,8 @@ class ReplyTemplate(Base):
     changed_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
-BLANKS: Final = ("{工单号}", "{地点}", "{单位}")
+BLANKS: Final = {"zh": ("{工单号}", "{地点}", "{单位}"), "en": ("{case}", "{place}", "{agency}")}
+"""What stands for the number of the case, its place and its agency."""
 
 
 @dataclass(frozen=True)
@@ -113,9 +113,9 @@ def templates(session: Session, agency_code: str) -> list[ReplyTemplate]:
 
 def filled(text: str, case: Case) -> str:
     """A template's text with this case's words in it."""
-    words: Mapping[str, str] = dict(zip(BLANKS, (case.number, case.place, case.agency.name), strict=True))
-    for blank, said in words.items():
-        text = text.replace(blank, said)
+    for blanks in BLANKS.values():
+        for blank, said in zip(blanks, (case.number, case.place, case.agency.name), strict=True):
+            text = text.replace(blank, said)
     return text
 
 

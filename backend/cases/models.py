@@ -183,6 +183,7 @@ class SupervisionOrder(Base):
     closed_at: Mapped[datetime | None] = mapped_column(UtcDateTime, index=True)
 
     case: Mapped[Case] = relationship(back_populates="orders")
+    agency: Mapped[Agency] = relationship()
 
 
 class IdentityAccess(Base):

@@ -58,7 +58,7 @@ def by_agency(session: Session, now: datetime) -> list[AgencyLoad]:
 
 def register(session: Session) -> list[SupervisionOrder]:
     """The register of electronic supervision: open orders first, then the newest."""
-    query = select(SupervisionOrder).options(selectinload(SupervisionOrder.case).selectinload(Case.agency))
+    query = select(SupervisionOrder).options(selectinload(SupervisionOrder.case), selectinload(SupervisionOrder.agency))
     newest = query.order_by(SupervisionOrder.closed_at.is_not(None), SupervisionOrder.id.desc())
     return list(session.scalars(newest.limit(SHOWN)))
 

@@ -9,6 +9,7 @@ from typing import Any, Final
 from flask import Response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext, lazy_gettext
+from sqlalchemy.orm import Session
 
 from backend.console import words
 from backend.console.forms import field
@@ -23,7 +24,7 @@ from backend.insight.names import names
 from backend.knowledge.masking import mask
 from backend.locale import current_locale
 from backend.parts import parts
-from backend.spreadsheet import Table
+from backend.spreadsheet import Cells, Table
 
 NO_AGENCY: Final = "-"
 """Whose cases somebody of an agency sees who has been given none: nobody's."""
@@ -111,15 +112,9 @@ def show_standings() -> ResponseReturnValue:
     """The standings; of a month that is frozen the ranking as it was frozen, with what has been corrected since."""
     wanted, settings, now = asked(), city_settings(), parts().clock()
     with parts().database.read() as session:
-        frozen = session.get(AssessmentMonth, wanted.month) if wanted.span == 1 and wanted.by == "agency" else None
+        frozen = frozen_of(session, wanted)
         corrections = assessment.corrections(session, frozen) if frozen else []
-        if frozen:
-            rows = [row for row in frozen.content["rows"] if wanted.agency in ("", row["value"])]
-        else:
-            found = assessment.assess(session, wanted.since, wanted.until, wanted.by, wanted.agency)
-            rows = [assessment.row_of(place, one, settings) for place, one in ranked(found, settings)]
-            if wanted.agency and wanted.by == "agency":
-                rows = [row | {"place": None} for row in rows]  # of one alone there is no place
+        rows = rows_of(session, wanted, frozen)
         return render_template(
             "console/assessment/standings.html",
             wanted=wanted,
@@ -143,30 +138,50 @@ def show_standings() -> ResponseReturnValue:
 @allowed("insight", "appeals", "inbox")
 def export_standings() -> ResponseReturnValue:
     """The table of the page as xlsx: for a frozen month the frozen one."""
-    wanted, settings = asked(), city_settings()
+    wanted = asked()
     with parts().database.read() as session:
         called = names(session, current_locale())
-        frozen = session.get(AssessmentMonth, wanted.month) if wanted.span == 1 and wanted.by == "agency" else None
-        if frozen:
-            rows = [row for row in frozen.content["rows"] if wanted.agency in ("", row["value"])]
-        else:
-            standings = assessment.assess(session, wanted.since, wanted.until, wanted.by, wanted.agency)
-            rows = [assessment.row_of(place, one, settings) for place, one in ranked(standings, settings)]
+        rows = rows_of(session, wanted, frozen_of(session, wanted))
     columns = {"place": gettext("名次"), "value": str(BY[wanted.by])}
-    columns |= {name: str(word) for name, word in COLUMNS.items()}
+    columns |= {name: f"{word} (%)" if name in SHARES else str(word) for name, word in COLUMNS.items()}
     columns |= {reason: f"{gettext('剔除')}: {word}" for reason, word in LEFT_OUT.items()}
-    lines = [
-        {name: shown(row, name) for name in COLUMNS}
-        | {"place": str(row["place"] or "—"), "value": called.of(wanted.by, row["value"])}
-        | {reason: str(row["left_out"].get(reason, 0)) for reason in LEFT_OUT}
+    lines: list[Cells] = [
+        {name: number(row, name) for name in COLUMNS}
+        | {"place": row["place"], "value": called.of(wanted.by, row["value"])}
+        | {reason: row["left_out"].get(reason, 0) for reason in LEFT_OUT}
         for row in rows
     ]
     name = f"assessment-{wanted.since:%Y%m}-{wanted.month:%Y%m}-{wanted.by}.xlsx"
     return Response(
-        Table("assessment", columns, limit=10_000).write_xlsx(lines),
+        Table(gettext("考核结果"), columns, limit=10_000).write_xlsx(lines),
         mimetype="application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
         headers={"Content-Disposition": f'attachment; filename="{name}"'},
     )
+
+
+def frozen_of(session: Session, wanted: Asked) -> AssessmentMonth | None:
+    """The month as it was frozen, where it is one month by agency and has been."""
+    return session.get(AssessmentMonth, wanted.month) if wanted.span == 1 and wanted.by == "agency" else None
+
+
+def rows_of(session: Session, wanted: Asked, frozen: AssessmentMonth | None) -> list[dict[str, Any]]:
+    """The lines of the table (assessment.row_of), on the page and in the file: of a frozen month as they were frozen. Of one
+    agency alone there is no place unless its month is frozen."""
+    if frozen:
+        return [row for row in frozen.content["rows"] if wanted.agency in ("", row["value"])]
+    settings = city_settings()
+    found = assessment.assess(session, wanted.since, wanted.until, wanted.by, wanted.agency)
+    rows = [assessment.row_of(place, one, settings) for place, one in ranked(found, settings)]
+    alone = wanted.agency and wanted.by == "agency"
+    return [row | {"place": None} for row in rows] if alone else rows
+
+
+def number(row: dict[str, Any], name: str) -> float | int | None:
+    """A cell of the file: a number that can be added up, shares in percent; None for a share of nothing."""
+    value: float | int | None = row[name]
+    if value is None or not (name in SHARES or name == "score"):
+        return value
+    return round(value * 100 if name in SHARES else value, 1)
 
 
 def shown(row: dict[str, Any], name: str) -> str:

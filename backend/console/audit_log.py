@@ -1,7 +1,8 @@
 """The audit log on the auditors' screens: what was changed, by whom, from where; filtered, a page at a time, as a file."""
 
+from collections.abc import Mapping
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Final
+from typing import Any, Final
 
 from flask import Response, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -10,7 +11,9 @@ from sqlalchemy import ColumnElement, func, or_, select
 
 from backend.audit import AuditEvent, kinds
 from backend.clock import CHINA, local
+from backend.console.erasure import COUNT_WORDS
 from backend.console.log_in import allowed
+from backend.console.words import PERIODS, ROLES
 from backend.parts import parts
 from backend.spreadsheet import Table
 
@@ -54,6 +57,94 @@ ACT_WORDS: Final = {
 }
 
 
+COLUMN_WORDS: Final = {
+    "active": lazy_gettext("启用"),
+    "added_at": lazy_gettext("新增时间"),
+    "address": lazy_gettext("地址"),
+    "agency_code": lazy_gettext("承办单位"),
+    "basis": lazy_gettext("依据"),
+    "begins": lazy_gettext("开头"),
+    "begins_at": lazy_gettext("开始时间"),
+    "catalogue": lazy_gettext("所属"),
+    "categories": lazy_gettext("类别"),
+    "category_code": lazy_gettext("类别"),
+    "chat_limit": lazy_gettext("同时会话数"),
+    "code": lazy_gettext("编号"),
+    "contact": lazy_gettext("联系人"),
+    "day": lazy_gettext("日期"),
+    "district": lazy_gettext("区县"),
+    "duties": lazy_gettext("职责"),
+    "ended_at": lazy_gettext("结束时间"),
+    "ends_at": lazy_gettext("结束时间"),
+    "events": lazy_gettext("推送内容"),
+    "former_names": lazy_gettext("曾用名"),
+    "greeting_en": lazy_gettext("英文问候语"),
+    "greeting_yue": lazy_gettext("粤语问候语"),
+    "greeting_zh": lazy_gettext("中文问候语"),
+    "hours": lazy_gettext("工作时间"),
+    "id": lazy_gettext("序号"),
+    "key": lazy_gettext("哪一句"),
+    "key_hash": lazy_gettext("密钥"),
+    "kind": lazy_gettext("种类"),
+    "language": lazy_gettext("语言"),
+    "languages": lazy_gettext("语言"),
+    "left_at": lazy_gettext("离职时间"),
+    "level": lazy_gettext("级别"),
+    "locale": lazy_gettext("语言"),
+    "made_at": lazy_gettext("新建时间"),
+    "name": lazy_gettext("名称"),
+    "name_en": lazy_gettext("英文名称"),
+    "number": lazy_gettext("号码"),
+    "occasion": lazy_gettext("场合"),
+    "of": lazy_gettext("锁定对象"),
+    "on_chat": lazy_gettext("网上播出"),
+    "on_phone": lazy_gettext("电话播出"),
+    "one_time_until": lazy_gettext("初始密码有效至"),
+    "parent_code": lazy_gettext("上级"),
+    "password_hash": lazy_gettext("密码"),
+    "position": lazy_gettext("顺序"),
+    "question": lazy_gettext("问题"),
+    "reason": lazy_gettext("原因"),
+    "replaced_by_id": lazy_gettext("被哪一份替换"),
+    "revoked_at": lazy_gettext("停用时间"),
+    "role": lazy_gettext("角色"),
+    "ruling": lazy_gettext("裁定理由"),
+    "scopes": lazy_gettext("权限"),
+    "secret": lazy_gettext("签名密钥"),
+    "skills": lazy_gettext("技能"),
+    "speech": lazy_gettext("电话播报"),
+    "speech_en": lazy_gettext("英文播报"),
+    "speech_yue": lazy_gettext("粤语播报"),
+    "speech_zh": lazy_gettext("中文播报"),
+    "state": lazy_gettext("状态"),
+    "substitute_code": lazy_gettext("代管单位"),
+    "successor_code": lazy_gettext("承接单位"),
+    "telephone": lazy_gettext("电话"),
+    "text": lazy_gettext("内容"),
+    "text_en": lazy_gettext("英文"),
+    "text_zh": lazy_gettext("中文"),
+    "title": lazy_gettext("标题"),
+    "totp_secret": lazy_gettext("动态码"),
+    "until": lazy_gettext("锁定到"),
+    "url": lazy_gettext("地址"),
+    "username": lazy_gettext("用户名"),
+    "valid_from": lazy_gettext("生效日期"),
+    "valid_until": lazy_gettext("失效日期"),
+    "value": lazy_gettext("值"),
+    "version": lazy_gettext("版本"),
+    "visit_id": lazy_gettext("回访"),
+    "working": lazy_gettext("上班"),
+    # of deadlines, and of what was erased
+    **PERIODS,
+    **COUNT_WORDS,
+    "reply": lazy_gettext("答复期限"),
+    "source": lazy_gettext("文件"),
+    "visit_tries": lazy_gettext("回访次数"),
+    "warnings": lazy_gettext("预警"),
+}
+"""What a row says of what was changed -> what people call it: columns of `@audited` models, and what is put down besides."""
+
+
 @allowed("audit")
 def list_events() -> ResponseReturnValue:
     """The newest rows that the filters of the address leave over."""
@@ -72,6 +163,8 @@ def list_events() -> ResponseReturnValue:
         pages=pages,
         kinds={kind: KIND_WORDS[kind] for kind in kinds()},
         acts=ACT_WORDS,
+        columns=COLUMN_WORDS,
+        told=told,
         here=url_for("console.audit_log"),
     )
 
@@ -81,7 +174,7 @@ def export_events() -> ResponseReturnValue:
     """The same rows as a file, newest first, at most EXPORT_LIMIT."""
     columns = {
         "number": gettext("序号"),
-        "at": gettext("时间"),
+        "at": gettext("日期和时间"),
         "name": gettext("姓名"),
         "role": gettext("角色"),
         "address": gettext("地址"),
@@ -95,7 +188,15 @@ def export_events() -> ResponseReturnValue:
     with parts().database.read() as session:
         query = select(AuditEvent).where(*wanted()).order_by(AuditEvent.number.desc()).limit(EXPORT_LIMIT)
         rows = [
-            {name: str(getattr(row, name)) for name in columns} | {"at": f"{local(row.at):%Y-%m-%d %H:%M:%S}"}
+            {name: str(getattr(row, name)) for name in columns}
+            | {
+                "at": f"{local(row.at):%Y-%m-%d %H:%M:%S}",
+                "role": str(ROLES.get(row.role, row.role)),
+                "kind": str(KIND_WORDS.get(row.kind, row.kind)),
+                "act": str(ACT_WORDS.get(row.act, row.act)),
+                "before": in_words(row.before),
+                "after": in_words(row.after),
+            }
             for row in session.scalars(query)
         ]
     name = f"audit-{local(parts().clock()):%Y%m%d-%H%M}.csv"
@@ -104,6 +205,20 @@ def export_events() -> ResponseReturnValue:
         content_type="text/csv",
         headers={"Content-Disposition": f'attachment; filename="{name}"'},
     )
+
+
+def told(name: str, value: Any) -> str:
+    """A value as people read it."""
+    if value is None or value == "":
+        return "—"
+    if isinstance(value, bool):
+        return str(gettext("是") if value else gettext("否"))
+    return str(ROLES.get(value, value)) if name == "role" else str(value)
+
+
+def in_words(values: Mapping[str, Any]) -> str:
+    """What a row says of one side of a change, in one cell of the file."""
+    return "; ".join(f"{COLUMN_WORDS.get(name, name)}: {told(name, value)}" for name, value in values.items())
 
 
 def wanted() -> list[ColumnElement[bool]]:

@@ -95,7 +95,7 @@ def templates_page(refused: Refused | None = None) -> ResponseReturnValue:
         html = render_template(
             "console/templates.html",
             templates=inbox.templates(session, own_agency()),
-            blanks=BLANKS,
+            blanks=BLANKS[current_locale()],
             name_limit=NAME_LIMIT,
             text_limit=TEXT_LIMIT,
             typed=request.form,

@@ -159,7 +159,7 @@ def export_figures() -> ResponseReturnValue:
     columns = {"name": str(WORDS[dimension])}
     columns |= {name: str(MEASURES[name]) for name in ("filed", "settled", "late", "lapsed", "ended", "visited")}
     columns |= {name: f"{shown} (%)" for name, shown in RATES.items()} | {"before": gettext("对比时段登记")}
-    table = Table("figures", columns, limit=10_000)
+    table = Table(gettext("分析"), columns, limit=10_000)
     counted = [one.name for one in fields(Counts) if one.name in columns]
     lines: list[Cells] = [
         {"name": called.of(dimension, value), "before": before.filed if before else None}

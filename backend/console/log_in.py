@@ -60,6 +60,12 @@ class Person:
         """Whether this person may open pages of `area`."""
         return may_enter(self.role, area)
 
+    @property
+    def hears_of_talks(self) -> bool:
+        """Whether their pages ask by themselves for what goes on in conversations: not while something comes before work,
+        for whatever is asked for then leads back to the page where it is done, and what is typed there would be gone."""
+        return not self.must and self.may_enter("conversations")
+
 
 def person_of(staff: Staff, session_id: int, key: str) -> Person:
     """The logged-in person for a row of the staff and a session of theirs."""

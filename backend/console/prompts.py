@@ -21,6 +21,7 @@ CATALOGUE_WORDS: Final = {
     "bot": lazy_gettext("智能助手问的和说的"),
     "conversation": lazy_gettext("会话里说的"),
     "texts": lazy_gettext("短信里写的"),
+    "cases": lazy_gettext("办理进度通知"),
 }
 LANGUAGE_WORDS: Final = {"zh": lazy_gettext("普通话"), "yue": lazy_gettext("粤语"), "en": lazy_gettext("英语")}
 LANGUAGE_TAGS: Final = {"zh": "zh-CN", "yue": "zh-HK", "en": "en"}
@@ -32,12 +33,15 @@ SAMPLES: Final[dict[str, tuple[str, str]]] = {
     "contact_spoken": ("幺三八，零零零零，零零零零", "1 3 8 0 0 0 0 0 0 0 0"),
     "count": ("三", "3"),
     "day": ("八", "8"),
+    "days": ("30", "30"),
     "digit": ("一", "1"),
     "digits": ("一三八", "1 3 8"),
     "due": ("3月16日", "16 March"),
     "due_spoken": ("三月十六日", "16 March"),
+    "into": ("26000-00015", "26000-00015"),
     "label": ("供热", "heating"),
     "latitude": ("31.86", "31.86"),
+    "link": ("https://12345.example.gov.cn/c/…", "https://12345.example.gov.cn/c/…"),
     "longitude": ("117.28", "117.28"),
     "matter": ("暖气不热", "my heating is cold"),
     "minutes": ("五", "5"),
@@ -52,6 +56,8 @@ SAMPLES: Final[dict[str, tuple[str, str]]] = {
     "place": ("幸福路十二号", "12 Xingfu Road"),
     "position": ("三", "3"),
     "question": ("暖气不热找谁", "who sees to cold heating"),
+    "reason": ("等检测、鉴定、评估结论", "waiting for a test, appraisal or expert opinion"),
+    "route": ("此事应由人民法院处理。", "This is for the people's court."),
     "since": ("三天前", "three days ago"),
     "state": ("办理中", "in hand"),
     "title": ("供热条例", "Heating regulations"),

@@ -28,6 +28,12 @@ LISTS: Final = {
     "repetition": lazy_gettext("按重复"),
     "register": lazy_gettext("督办台账"),
 }
+CLOSINGS: Final = {
+    "new_order": lazy_gettext("另有新的督办要求"),
+    "designated": lazy_gettext("已指定承办单位"),
+    "closed": lazy_gettext("工单已结束"),
+}
+"""How an order ended where nobody has said it in words (effects.close_orders)."""
 EMPTY_ROWS: Final = 2
 """Empty rows at the beginning of the table of reply periods, to fill in."""
 STEPS: Final = 6
@@ -47,8 +53,16 @@ def show_lists() -> ResponseReturnValue:
             "repetition": lambda: supervision.by_repetition(session),
             "register": lambda: supervision.register(session),
         }
+        rows = watched[wanted]()
         return render_template(
-            "console/supervision.html", rows=watched[wanted](), wanted=wanted, lists=LISTS, now=now, due_mark=due_mark
+            "console/supervision.html",
+            rows=rows,
+            wanted=wanted,
+            lists=LISTS,
+            people=staff_names(session, (one.ordered_by_id for one in rows)) if wanted == "register" else {},
+            closings=CLOSINGS,
+            now=now,
+            due_mark=due_mark,
         )
 
 

@@ -7,6 +7,8 @@ import re
 import httpx
 import pytest
 
+from backend.audit import columns
+from backend.console.audit_log import COLUMN_WORDS
 from tests.console.test_agency_pages import log_in, token
 
 
@@ -31,6 +33,7 @@ def test_an_auditor_reads_who_changed_what(changed_by_supervisor: httpx.Client) 
     page = changed_by_supervisor.get("/console/audit", params={"kind": "calendar", "q": "值班长"}).text
     assert re.findall(r'data-kind="(\w+)" data-act="(\w+)"', page) == [("calendar", "added")]
     assert "市庆" in page
+    assert re.search(r">上班</span>\s*<ins>否</ins>", page)
     assert 'data-kind="' not in changed_by_supervisor.get("/console/audit?kind=agency").text
     assert 'data-kind="' not in changed_by_supervisor.get("/console/audit?until=2026-11-22").text
     assert 'data-kind="' in changed_by_supervisor.get("/console/audit?from=2026-11-23&until=2026-11-23").text
@@ -41,3 +44,7 @@ def test_the_log_is_exported_as_it_is_filtered(changed_by_supervisor: httpx.Clie
     [heading, row] = csv.reader(io.StringIO(exported))
     assert row[heading.index("姓名")] == "值班长"
     assert row[heading.index("哪一个")] == "2026-12-24"
+
+
+def test_every_column_that_is_put_down_has_its_words() -> None:
+    assert columns() <= set(COLUMN_WORDS)

@@ -189,3 +189,18 @@ def test_a_dispatcher_merges_into_another_open_case_of_the_citizen_which_keeps_t
     joined = web.get(f"/console/cases/{first}").text.split('data-testid="joined"')[1]
     assert again in joined
     assert "暖气不热三天了" in joined
+
+
+def test_the_register_says_who_ordered_when_what_was_replied_and_how_it_ended(
+    web: httpx.Client, parts: Parts, number: str, clock: StandingClock
+) -> None:
+    with parts.database.write() as session:
+        supervisor = Actor("supervisor", session.query(Staff).filter_by(username="supervisor1").one())
+        cases.act_on(session, number, "supervise", supervisor, {"note": "三日内到场"}, clock())
+    log_in(web, "supervisor1")
+    [row] = re.findall(r'data-testid="row">(.*?)</tr>', web.get("/console/supervision?by=register").text)
+    assert re.search(r"三日内到场</td><td>值班长<br><span[^>]*>12:00</span>", row)
+    with parts.database.write() as session:
+        cases.act_on(session, number, "designate", supervisor, {"agency": "C-WATER", "note": "改由水务办理"}, clock())
+    [row] = re.findall(r'data-testid="row">(.*?)</tr>', web.get("/console/supervision?by=register&lang=en").text)
+    assert "An agency was designated" in row

@@ -166,7 +166,12 @@ def test_an_agency_gets_no_file_of_a_case_that_is_not_its_own(clerk: httpx.Clien
 
 def test_a_template_is_filled_from_the_case_and_is_its_agencys_alone(clerk: httpx.Client, parts: Parts) -> None:
     form = {"csrf_token": token(clerk.get("/console/inbox/templates"))}
-    text = "您反映的{地点}问题（{工单号}）已处理。"
+    assert "{工单号}" in clerk.get("/console/inbox/templates").text
+    english = clerk.get("/console/inbox/templates?lang=en").text
+    assert "{case}" in english
+    assert "{工单号}" not in english
+    clerk.get("/console/inbox/templates?lang=zh")
+    text = "您反映的{地点}问题（{case}）已处理。"
     assert clerk.post("/console/inbox/templates", data={**form, "name": "已处理", "text": text}).status_code == 302
     assert clerk.post("/console/inbox/templates", data={**form, "name": "", "text": text}).status_code == 422
     number = file(parts)

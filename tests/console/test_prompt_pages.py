@@ -5,6 +5,8 @@ import pytest
 
 from backend.app import create_app
 from backend.audit import AuditEvent
+from backend.cases.service import Actor, Filing, file_case
+from backend.outbox import OutgoingMessage
 from backend.parts import Parts
 from backend.wordings import Wording
 from ivr.phone.call import PracticeCall
@@ -147,3 +149,18 @@ def test_what_is_not_there_is_told(web: httpx.Client) -> None:
 def spoken(call: PracticeCall) -> str:
     """What the line says when it answers."""
     return heard(call.start("http://127.0.0.1:8000/ivr/voice"))
+
+
+def test_a_citizen_is_told_of_progress_in_the_citys_words_with_the_number_in_them(
+    web: httpx.Client, parts: Parts
+) -> None:
+    path = "/console/line/prompts/cases/filed"
+    log_in(web, "admin1")
+    words = {"text_zh": "【本市热线】已收到，单号{number}，{due}前答复。", "text_en": "Case {number}, by {due}."}
+    assert save(web, path, words | {"text_zh": "【本市热线】已收到，{due}前答复。"}).status_code == 422
+    assert save(web, path, words).status_code == 302
+    with parts.database.write() as session:
+        filing = Filing(what="路灯不亮", contact="+8613800001234")
+        number = file_case(session, parts.knowledge, filing, Actor("bot"), parts.clock(), "shandong").number
+        [told] = [one.body["text"] for one in session.query(OutgoingMessage).filter_by(channel="sms")]
+    assert told == f"【本市热线】已收到，单号{number}，2026年11月30日前答复。"

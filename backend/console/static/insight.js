@@ -26,7 +26,7 @@ const bars = ({ heads, rows }) => {
   return {
     xAxis: { type: "value", axisLabel: { color: colour("--ink-soft") }, splitLine: { lineStyle: { color: colour("--line") } } },
     yAxis: { type: "category", data: shown.map((row) => row[0].textContent.trim()), axisLabel: { color: colour("--ink"), width: 150, overflow: "truncate" } },
-    series: [{ name: heads[1], type: "bar", data: shown.map((row) => number(row[1])), label: { show: true, position: "right", color: colour("--ink") } }],
+    series: [{ name: heads[1], type: "bar", data: shown.map((row) => number(row[1])), barMaxWidth: 28, label: { show: true, position: "right", color: colour("--ink") } }],
   };
 };
 
