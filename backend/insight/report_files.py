@@ -2,10 +2,13 @@
 with the same charts. The font comes with a package, as a server may have none with Chinese characters."""
 
 import io
+import re
 from typing import Any, Final
 
 import matplotlib as mpl
-from docx.shared import Cm
+from docx.enum.text import WD_ALIGN_PARAGRAPH
+from docx.shared import Cm, Pt
+from docx.table import Table
 from docxtpl import DocxTemplate, InlineImage
 from fpdf import FPDF
 from fpdf.fonts import FontFace
@@ -21,6 +24,14 @@ mpl.use("Agg")
 TEMPLATE: Final = ROOT / "backend" / "insight" / "report_template.docx"
 FONT: Final = FontProperties(fname=str(sans_path()))
 BLUE, GREEN, SOFT, BLACK = "#0b5cad", "#15803d", "#5b6775", "#000000"
+WIDTH: Final = 16.4
+"""Between the margins of the template, in cm."""
+CHINESE, CLOSING, OPENING = "\u4e00-\u9fff", "，。；：、！？）》”", "（《“"
+BREAK: Final = re.compile(
+    rf"(?<=[\s{CHINESE}{CLOSING}])(?=[^\s{CLOSING}])|(?<![\s{OPENING}])(?=[{CHINESE}])",
+)
+"""Where a line may end: behind a space or a Chinese character, or before one, but no line begins with a mark that closes and
+none ends with one that opens (GB/T 15834)."""
 LABELS: Final = 16
 """Labels below a chart that can be read."""
 
@@ -62,13 +73,40 @@ def docx(content: Content) -> bytes:
     """The report in the template: `title`, `period`, `made`, `sections` (heading, paragraph, chart, table), `sources`."""
     template = DocxTemplate(TEMPLATE)
     sections = [
-        one | {"chart": InlineImage(template, io.BytesIO(chart(one["chart"])), width=Cm(16)) if one["chart"] else ""}
+        one | {"chart": InlineImage(template, io.BytesIO(chart(one["chart"])), width=Cm(WIDTH)) if one["chart"] else ""}
         for one in content["sections"]
     ]
     template.render(content | {"sections": sections}, autoescape=True)
+    ours = [one["table"]["columns"] for one in content["sections"] if one["table"]]
+    for table in template.docx.tables:
+        if [cell.text for cell in table.rows[0].cells] in ours:  # a city's template may have others
+            lay_out(table)
     written = io.BytesIO()
     template.save(written)
     return written.getvalue()
+
+
+def lay_out(table: Table) -> None:
+    """In docx what the pdf has: wide columns of words, numbers on the right. A template can't say it of columns that it
+    doesn't know."""
+    cells = [row.cells for row in table.rows]
+    words = are_words([cell.text for cell in cells[-1]])
+    parts = [2 if one else 1 for one in words]
+    table.autofit = False
+    for column, part in zip(table.columns, parts, strict=True):
+        column.width = Cm(WIDTH * part / sum(parts))
+    for row in cells:
+        for cell, part, one in zip(row, parts, words, strict=True):
+            cell.width = Cm(WIDTH * part / sum(parts))
+            for paragraph in cell.paragraphs:
+                paragraph.alignment = WD_ALIGN_PARAGRAPH.LEFT if one else WD_ALIGN_PARAGRAPH.RIGHT
+                for run in paragraph.runs:
+                    run.font.size = Pt(8)
+
+
+def are_words(row: list[str]) -> list[bool]:
+    """Which cells of a row hold words; the others hold numbers, or the dash that stands for none."""
+    return [not cell.lstrip("<")[:1].isdigit() and cell != "—" for cell in row]
 
 
 class Paper(FPDF):
@@ -126,18 +164,29 @@ def write(paper: FPDF, text: str, size: int, colour: str = BLACK) -> None:
     """A paragraph. `size` in points."""
     paper.set_font("sans", size=size)
     paper.set_text_color(*rgb(colour))
-    paper.multi_cell(0, size * 0.55, text, new_x="LMARGIN", new_y="NEXT", align="L")
+    for line in lines_of(paper, text, paper.epw - 2 * paper.c_margin):
+        paper.cell(0, size * 0.55, line, new_x="LMARGIN", new_y="NEXT")
     paper.ln(size * 0.12)
+
+
+def lines_of(paper: FPDF, text: str, width: float) -> list[str]:
+    """A text in lines of `width` mm at most; fpdf2 itself would end a line of Chinese at spaces alone."""
+    lines = [""]
+    for piece in BREAK.split(text):
+        if lines[-1] and paper.get_string_width(lines[-1] + piece.rstrip()) > width:
+            lines.append("")
+        lines[-1] += piece
+    return [line.rstrip() for line in lines]
 
 
 def write_table(paper: FPDF, wanted: Content) -> None:
     """A table; columns of words are wide, those of numbers stand on the right."""
     paper.set_font("sans", size=9)
     paper.set_text_color(*rgb(BLACK))
-    words = [not cell[:1].isdigit() and cell != "—" for cell in wanted["rows"][0]]
+    words = are_words(wanted["rows"][0])
     sides = tuple("LEFT" if one else "RIGHT" for one in words)
     with paper.table(
-        col_widths=tuple(5 if one else 2 for one in words),
+        col_widths=tuple(2 if one else 1 for one in words),
         text_align=sides,
         borders_layout="HORIZONTAL_LINES",
         headings_style=FontFace(emphasis="", color=rgb(SOFT)),

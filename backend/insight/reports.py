@@ -280,7 +280,7 @@ def overdue(session: Session, writer: Writer, called: Names, period: Slice, now:
             called.of("district", one.district),
             called.of("category", one.category),
             called.of("agency", one.agency),
-            str((now - one.due_at).days),
+            str((now - one.due_at).days or "<1"),
         ]
         for one in found
     ]

@@ -17,6 +17,8 @@ from backend.insight.words import hot_words
 
 TREND_DAYS: Final = 30
 SHOWN: Final = 5
+LOOKED_AT: Final = 50
+"""Issues, the largest, among which those are chosen that may be shown."""
 AGENCIES_SHOWN: Final = 6
 WORDS_SHOWN: Final = 12
 LEAST_IN_PUBLIC: Final = 3
@@ -131,14 +133,15 @@ def hot(session: Session, month: Slice) -> list[dict[str, Any]]:
 
 def hot_issues(session: Session, month: Slice) -> list[dict[str, Any]]:
     """The issues that most cases and conversations of this month are about; none while they are fewer than SHOWN. What
-    LEAST_IN_PUBLIC citizens or more say is nobody's own."""
+    LEAST_IN_PUBLIC citizens or more say is nobody's own; an issue of fewer, however often they call, is left out."""
 
     def make() -> list[dict[str, Any]]:
-        found = issues.top(session, month, SHOWN).issues
-        if len(found) < SHOWN or not all(one.name and one.citizens >= LEAST_IN_PUBLIC for one in found):
-            return []
+        largest = issues.top(session, month, LOOKED_AT).issues
+        found = [one for one in largest if one.name and one.citizens >= LEAST_IN_PUBLIC][:SHOWN]
         return [
-            {"name": one.name, "count": one.members.count, "share": one.share, "before": one.before} for one in found
+            {"name": one.name, "count": one.members.count, "share": one.share, "before": one.before}
+            for one in found
+            if len(found) == SHOWN
         ]
 
     return kept(session, "hot", month, make)

@@ -281,10 +281,11 @@ def unusual_groups(session: Session, at: datetime) -> list[Grown]:
         within = CaseFact.filed_at >= begin, CaseFact.filed_at < since, HotMember.group_id == group_id
         query = select(func.count()).select_from(HotMember).join(CaseFact, CaseFact.case_id == HotMember.case_id)
         before = session.scalar(query.where(*within)) or 0
-        if unusual := rules.of_group(counts[group_id], before, groups):
+        days = (since - session.get_one(HotGroup, group_id).first_at) / timedelta(days=1)
+        if unusual := rules.of_group(counts[group_id], before, days, groups):
             p, hours = unusual
             main = categories.most_common(1)[0][0], districts.most_common(1)[0][0]
-            count, expected = counts[group_id][hours], rules.level_of_group(before, hours)
+            count, expected = counts[group_id][hours], rules.level_of_group(before, days, hours)
             found.append(Grown(group_id, at - timedelta(hours=hours), at, count, expected, p, *main))
     return found
 

@@ -36,6 +36,8 @@ TOPIC_BUDGET: Final = 0.5
 """The same of new topics."""
 GROUP_ALERTS: Final = 2.0
 """Alerts of hot issues a week, right and wrong together."""
+GROUP_SIGNS: Final = 4.0
+"""Signs of hot issues a week that chance alone may bring; the most unusual of all signs are the alerts."""
 SIGN_WEEKS: Final = 8
 """From the signs of how many weeks it is known what is as rare as that."""
 LEAST: Final[dict[Kind, int]] = {"burst": 5, "rise": 10}
@@ -261,8 +263,13 @@ def tail(count: Floats | float, mean: Floats | float, width: Floats | float) -> 
 
 def threshold(kind: Kind, series: int) -> float:
     """The probability below which a count is an alarm, so that BUDGETS false ones a week are expected over all series."""
+    return BUDGETS[kind] / looks(kind, series)
+
+
+def looks(kind: Kind, series: int) -> float:
+    """About how many independent looks at so many series a week holds."""
     hours = BURST_HOURS if kind == "burst" else [days * 24 for days in RISE_DAYS]
-    return BUDGETS[kind] / (series * sum(PER_WINDOW[kind] * 168 / length for length in hours))
+    return series * sum(PER_WINDOW[kind] * 168 / length for length in hours)
 
 
 def bursts(baseline: Baseline, recent: Floats, at: datetime, hour: int) -> Iterator[Look]:
@@ -297,21 +304,22 @@ def unusual(look: Look, limit: float, least: Mapping[int, int] | None = None) ->
             yield Signal(look, int(row), int(column), float(p))
 
 
-def of_group(counts: Mapping[int, int], before: int, groups: int) -> tuple[float, int] | None:
+def of_group(counts: Mapping[int, int], before: int, days: float, groups: int) -> tuple[float, int] | None:
     """How unusual a group's cases of the last hours are (`counts`: of the last so many hours) that had `before` in the
-    LEVEL_DAYS before: the probability of so many or more in the most unusual window, and the hours of that; None where it is
-    nothing unusual among so many groups. That a group has a first case at all is no news."""
+    `days` since its first one, LEVEL_DAYS at most: the probability of so many or more in the most unusual window, and the
+    hours of that; None where it is nothing unusual among so many groups. That a group has a first case is no news."""
     width, found = 1 / (before + 1), []
     for hours, count in counts.items():
         if count >= LEAST["burst"]:
             more = count if before else count - 1
-            found.append((float(tail(float(more), level_of_group(before, hours), width)), hours))
-    return min(found) if found and min(found)[0] < threshold("burst", max(groups, 1)) else None
+            found.append((float(tail(float(more), level_of_group(before, days, hours), width)), hours))
+    return min(found) if found and min(found)[0] < GROUP_SIGNS / looks("burst", max(groups, 1)) else None
 
 
-def level_of_group(before: int, hours: int) -> float:
-    """How many cases are expected of a group in so many hours."""
-    return (before + 1) / LEVEL_DAYS * hours / 24
+def level_of_group(before: int, days: float, hours: int) -> float:
+    """How many cases are expected of a group in so many hours: as many as since its first one. A matter that is young has
+    not been quiet before, it wasn't there: spread over weeks, each further day of it would look like a burst."""
+    return (before + 1) / (min(max(days, 1), LEVEL_DAYS) + 1) * hours / 24
 
 
 def limit_of_groups(signs: Iterable[float], weeks: float) -> float:

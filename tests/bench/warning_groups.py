@@ -74,6 +74,7 @@ class Moment:
     hour: int
     counts: dict[int, int]  # of the last so many hours
     before: int  # in the LEVEL_DAYS before the last day
+    days: float  # from its first case until then
     daily: tuple[float, float]  # mean and standard deviation of the 28 days before it
     groups: int  # that were alive
 
@@ -97,6 +98,7 @@ def moments(year: Groups) -> list[Moment]:
     alive = sums[:, DAY_HOURS + LEVEL :] - sums[:, : -DAY_HOURS - LEVEL] > 0
     groups = np.concatenate([np.full(DAY_HOURS + LEVEL, alive[:, 0].sum()), alive.sum(axis=0)])
     last_day = sums[:, DAY_HOURS:] - sums[:, :-DAY_HOURS]
+    first = [int(row.argmax()) for row in year.counts > 0]
     found = []
     for row, at in np.argwhere(last_day >= LEAST):
         hour = int(at) + DAY_HOURS
@@ -107,7 +109,7 @@ def moments(year: Groups) -> list[Moment]:
         before = int(sums[row, begin] - sums[row, max(0, begin - LEVEL)])
         spread = float(days.mean()), float(days.std(ddof=1))
         counts = {length: int(sums[row, hour] - sums[row, hour - length]) for length in rules.BURST_HOURS}
-        found.append(Moment(int(row), hour, counts, before, spread, int(groups[hour])))
+        found.append(Moment(int(row), hour, counts, before, (begin - first[row]) / 24, spread, int(groups[hour])))
     return sorted(found, key=lambda one: (one.hour, one.row))
 
 
@@ -118,7 +120,7 @@ class OursOfGroups:
         self.episodes: dict[int, list[Episode]] = {}
 
     def __call__(self, one: Moment) -> bool:
-        unusual = rules.of_group(one.counts, one.before, one.groups)
+        unusual = rules.of_group(one.counts, one.before, one.days, one.groups)
         if unusual is None:
             return False
         others = [episode for row, some in self.episodes.items() if row != one.row for episode in some]

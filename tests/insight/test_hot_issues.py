@@ -21,9 +21,10 @@ from backend.insight import issues
 from backend.insight.figures import Slice, midnight, today
 from backend.insight.hot import Floats, name_of
 from backend.insight.issues import Index, group_new, mend, top
-from backend.insight.models import Alert, CaseFact, HotGroup, HotMember, HotMiddle, HotTalk
+from backend.insight.models import Alert, CaseFact, HotGroup, HotMember, HotMiddle, HotTalk, Mark
 from backend.insight.rollups import keep_in_step
 from backend.insight.sample_year import fill
+from backend.insight.wall import snapshot
 from backend.knowledge.embedding import EmbeddingFailed
 from backend.knowledge.service import Knowledge
 from backend.parts import Parts
@@ -380,3 +381,24 @@ def test_the_pages_show_an_issue_without_what_is_personal(
     assert "13812345678" not in page
     assert "王大明" not in page
     assert analyst.get("/console/insight/issues/999999").status_code == 404
+
+
+def test_the_wall_leaves_out_what_one_citizen_calls_about_again_and_again(
+    record: Database, clock: StandingClock
+) -> None:
+    clock.advance(minutes=7)
+    keep_in_step(record, clock)
+    with record.write() as session:
+        cases = list(session.scalars(select(Case).order_by(Case.id)))
+        for number in range(6):
+            group = HotGroup(name=f"第{number}件", size=4, total=b"", words={}, district="", community="")
+            group.first_at = group.last_at = clock()
+            session.add(group)
+            session.flush()
+            for case in cases[10 * number : 10 * number + (3 if number else 4)]:
+                session.add(HotMember(case_id=case.id, group_id=group.id, likeness=1.0))
+                case.contact_hash = str(case.id) if number else "one citizen"
+        session.add(Mark(name="hot", at=clock()))
+    with record.read() as session:
+        shown = snapshot(session, clock(), "zh")["issues"]
+    assert [one["name"] for one in shown] == [f"第{number}件" for number in range(1, 6)]

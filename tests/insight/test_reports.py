@@ -3,6 +3,7 @@
 import email
 import email.policy
 import io
+import re
 import smtplib
 from collections.abc import Iterator
 from datetime import date, timedelta
@@ -13,6 +14,9 @@ import docx
 import httpx
 import pytest
 from aiosmtpd.controller import Controller
+from docx.enum.text import WD_ALIGN_PARAGRAPH
+from hypothesis import given
+from hypothesis import strategies as st
 from pypdf import PdfReader
 from sqlalchemy import select
 
@@ -104,12 +108,26 @@ def test_the_files_hold_every_sentence_and_the_pdf_brings_its_font(database: Dat
     assert len(book.inline_shapes) == 2
     tables = [section["table"] for section in content["sections"] if section["table"]]
     assert [[cell.text for cell in book.tables[-len(tables)].rows[0].cells]] == [tables[0]["columns"]]
+    names, numbers = book.tables[-len(tables)].columns[0], book.tables[-len(tables)].columns[1]
+    assert names.width > 1.9 * numbers.width
+    assert numbers.cells[1].paragraphs[0].alignment == WD_ALIGN_PARAGRAPH.RIGHT
     pages = PdfReader(io.BytesIO(report_files.pdf(content))).pages
     read = "".join("".join(page.extract_text() for page in pages).replace("\x00", "").split())
     assert all("".join(section["paragraph"].split()) in read for section in content["sections"])
     resources: Any = pages[0]["/Resources"]
     descendant = next(iter(resources["/Font"].values())).get_object()["/DescendantFonts"][0].get_object()
     assert {"/FontFile2", "/FontFile3"} & set(descendant["/FontDescriptor"].get_object())
+
+
+@given(st.text("工单办结率，。；：）（“”[1] ab12.%", max_size=200))
+def test_a_line_of_a_pdf_fits_and_none_begins_with_a_mark_that_closes(text: str) -> None:
+    paper = report_files.Paper()
+    paper.set_font("helvetica", size=10)
+    paper.get_string_width = lambda line, *_: float(len(line))  # type: ignore[method-assign]  # the font doesn't matter
+    lines = report_files.lines_of(paper, text, 20)
+    assert "".join("".join(lines).split()) == "".join(text.split())
+    assert not any(line.startswith(tuple("，。；：）”")) or line.endswith(tuple("（“")) for line in lines[1:-1])
+    assert all(len(line) <= 20 for line in lines if not re.search(r"[^\s\u4e00-\u9fff]{10}", line))
 
 
 def test_a_city_without_a_case_has_reports(database: Database, clock: StandingClock) -> None:

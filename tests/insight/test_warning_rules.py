@@ -135,10 +135,18 @@ def test_of_groups_no_more_become_alerts_than_a_week_may_bring_however_many_are_
 
 
 def test_a_group_is_unusual_in_the_hours_in_which_most_of_its_cases_came() -> None:
-    slowly, at_once = rules.of_group({3: 2, 6: 4, 24: 12}, 3, 100), rules.of_group({3: 10, 6: 11, 24: 12}, 3, 100)
+    slowly, at_once = (rules.of_group(one, 3, 56, 100) for one in ({3: 2, 6: 4, 24: 12}, {3: 10, 6: 11, 24: 12}))
     assert slowly and at_once
     assert (slowly[1], at_once[1]) == (24, 3) and at_once[0] < slowly[0]
-    assert rules.of_group({3: 4, 6: 4, 24: 4}, 0, 1) is None  # fewer than LEAST
+    assert rules.of_group({3: 4, 6: 4, 24: 4}, 0, 0, 1) is None  # fewer than LEAST
+
+
+def test_a_matter_that_goes_on_as_it_began_is_no_burst() -> None:
+    """Six cases a day since five days ago: of a matter eight weeks old the same would be far more than ever."""
+    goes_on, counts = {3: 2, 6: 3, 24: 6}, {3: 6, 6: 12, 24: 24}
+    assert rules.of_group(goes_on, 30, 5, 100) is None
+    assert rules.of_group(counts, 30, 5, 100) is not None
+    assert rules.of_group({3: 6, 6: 9, 24: 9}, 30, 56, 100) is not None
 
 
 def test_a_matter_that_is_sorted_badly_by_chance_is_no_new_topic() -> None:

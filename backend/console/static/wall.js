@@ -25,6 +25,8 @@ const whole = new Intl.NumberFormat("en-US");
 const shown = (value, as) => {
   if (value === null || value === undefined) return "—";
   if (as === "percent") return `${(value * 100).toFixed(value >= 0.9995 ? 0 : 1)}%`;
+  if (as === "share") return `${Math.round(value * 100)}%`;
+  if (as === "days" && value === 0) return "<1";
   return typeof value === "number" ? whole.format(value) : value;
 };
 const at = (data, path) => path.split(".").reduce((part, name) => part?.[name], data);
@@ -58,12 +60,12 @@ const heat = (districts) => {
 
 const draw = (days) => {
   const size = parseFloat(getComputedStyle(document.documentElement).fontSize);
-  const text = { color: "#a8bccf", fontSize: size };
+  const text = { color: "#a8bccf", fontSize: size * 1.15, margin: size / 2 };
   const line = (name, key, color) => ({ name, type: "line", showSymbol: false, color, lineStyle: { width: size / 5 }, data: days.map((one) => one[key]) });
   chart.setOption({
     animation: false,
     grid: { left: size / 2, right: size, top: size * 2, bottom: 0, containLabel: true },
-    legend: { top: 0, right: 0, textStyle: { ...text, color: "#eef4fa" } },
+    legend: { top: 0, right: 0, itemWidth: size * 1.5, itemHeight: size * 0.8, textStyle: { ...text, color: "#eef4fa" } },
     xAxis: { type: "category", data: days.map((one) => one.day.slice(5)), axisLabel: text },
     yAxis: { type: "value", axisLabel: text, splitLine: { lineStyle: { color: "#26394d" } }, splitNumber: 3 },
     series: [line(trend.dataset.filed, "filed", "#6fb6ff"), line(trend.dataset.ended, "ended", "#5fd39a")],
