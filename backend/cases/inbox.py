@@ -9,8 +9,8 @@ from sqlalchemy.orm import Mapped, Session, mapped_column, selectinload
 
 from backend.audit import audited
 from backend.cases.models import Case, CaseEvent
-from backend.cases.rules import OPEN_STATES
-from backend.cases.service import cases_of, stands_for
+from backend.cases.service import first_of, stands_for, ways_to
+from backend.cases.supervision import IS_OPEN
 from backend.database import Base, UtcDateTime
 from backend.directory.models import Staff
 from backend.errors import Refused
@@ -55,11 +55,12 @@ def lists(session: Session, agency_code: str) -> dict[str, list[Case]]:
     """The open cases of an agency, and of those that it stands in for, what is due first on top: `sign`, `hand`, `help` and
     `others`, whose turn it is not."""
     theirs = stands_for(session, agency_code)
+    order = Case.step_due_at.asc()
     query = (
         select(Case)
-        .where(cases_of(session, agency_code), Case.state.in_(OPEN_STATES))
+        .where(first_of(ways_to(session, agency_code), [IS_OPEN], order, SHOWN))
         .options(selectinload(Case.category), selectinload(Case.agency), selectinload(Case.co_handlers))
-        .order_by(Case.step_due_at)
+        .order_by(order)
         .limit(SHOWN)
     )
     found: dict[str, list[Case]] = {"sign": [], "hand": [], "help": [], "others": []}

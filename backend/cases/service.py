@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import phonenumbers
-from sqlalchemy import ColumnElement, and_, false, func, or_, select, update
+from sqlalchemy import ColumnElement, UnaryExpression, and_, false, func, or_, select, union, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, selectinload
 from sqlalchemy.orm.exc import StaleDataError
@@ -481,15 +481,30 @@ def to_be_asked(session: Session) -> ColumnElement[bool]:
     return and_(Case.state == "replied", Case.contact.is_not(None), or_(false(), *left))
 
 
-def cases_of(session: Session, agency_code: str) -> ColumnElement[bool]:
-    """What an agency may see: what was sent to it, what it still answers for, and what it was asked to help with; and the
-    same of those that it stands in for."""
+def ways_to(session: Session, agency_code: str) -> list[ColumnElement[bool]]:
+    """By which an agency comes to what it may see: it was sent to it, it still answers for it, or was asked to help with it;
+    and the same of those that it stands in for."""
     theirs = sorted(stands_for(session, agency_code))
-    return or_(
+    return [
         and_(Case.agency_code.in_(theirs), Case.state.not_in(NOT_FOR_AGENCIES)),
         Case.responsible_code.in_(theirs),
         Case.id.in_(select(CoHandler.case_id).where(CoHandler.agency_code.in_(theirs))),
-    )
+    ]
+
+
+def cases_of(session: Session, agency_code: str) -> ColumnElement[bool]:
+    """What an agency may see."""
+    return or_(*ways_to(session, agency_code))
+
+
+def first_of(
+    ways: Sequence[ColumnElement[bool]], wanted: Sequence[ColumnElement[bool]], order: UnaryExpression[Any], limit: int
+) -> ColumnElement[bool]:
+    """The first cases in this order of those that any of the ways leads to and that are as wanted, for a query that orders
+    and limits in the same way. Each way is gone by its own index and no further than that; of all ways as one condition
+    SQLite reads and sorts whatever an agency ever had."""
+    each = [select(Case.id).where(way, *wanted).order_by(order).limit(limit).subquery() for way in ways]
+    return Case.id.in_(union(*(select(one.c.id) for one in each)))
 
 
 def may_see(session: Session, case: Case, agency_code: str | None) -> bool:

@@ -10,7 +10,7 @@ from typing import Final
 from flask import redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext
-from sqlalchemy import ColumnElement, or_, select
+from sqlalchemy import ColumnElement, UnaryExpression, or_, select, true
 from sqlalchemy.orm import Session, selectinload
 
 from backend.cases import service
@@ -58,7 +58,7 @@ def list_cases() -> ResponseReturnValue:
             except Refused as refusal:
                 refused = refusal
         wanted = conditions(session, person, asked, "" if refused else said, now)
-        page = page_of(session, wanted, id_of("before"), id_of("after"))
+        page = page_of(session, ways(session, person), wanted, id_of("before"), id_of("after"))
         called = names(session, current_locale())
         html = render_template(
             "console/cases.html",
@@ -89,15 +89,18 @@ def id_of(name: str) -> int:
     return min(max(0, request.args.get(name, default=0, type=int)), LONGEST_ID)
 
 
+def ways(session: Session, person: Person) -> Sequence[ColumnElement[bool]]:
+    """By which this person comes to the cases that they may see (service.ways_to)."""
+    of_agency = person.role == "agency" and person.agency_code
+    return service.ways_to(session, of_agency) if of_agency else (true(),)
+
+
 def conditions(
     session: Session, person: Person, asked: Mapping[str, str], said: str, now: datetime
 ) -> list[ColumnElement[bool]]:
-    """What the cases of the list have in common: what this person may see, and what the address asks for. A category or an
-    agency stands for all below it; a district is that of the place, as the figures count it, which is known a minute after
-    filing."""
+    """What the cases of the list have in common. A category or an agency stands for all below it; a district is that of the
+    place, as the figures count it, which is known a minute after filing."""
     found: list[ColumnElement[bool]] = []
-    if person.role == "agency" and person.agency_code:
-        found.append(service.cases_of(session, person.agency_code))
     if asked["state"] == OPEN:
         found.append(Case.state.in_(OPEN_STATES))
     elif asked["state"] in STATES:
@@ -119,14 +122,23 @@ def conditions(
     return found
 
 
-def page_of(session: Session, wanted: Sequence[ColumnElement[bool]], before: int, after: int) -> Page:
+def page_of(
+    session: Session,
+    ways: Sequence[ColumnElement[bool]],
+    wanted: Sequence[ColumnElement[bool]],
+    before: int,
+    after: int,
+) -> Page:
     """The cases just before (older than) or after (newer than) a case's id, or the newest; both sides of what is shown are
     looked at with one row more than a page has."""
-    query = select(Case).where(*wanted).options(selectinload(Case.agency), selectinload(Case.category))
+
+    def nearest(order: UnaryExpression[int], *bound: ColumnElement[bool]) -> list[Case]:
+        query = select(Case).where(service.first_of(ways, [*wanted, *bound], order, PAGE + 1))
+        query = query.options(selectinload(Case.agency), selectinload(Case.category))
+        return list(session.scalars(query.order_by(order).limit(PAGE + 1)))
+
     if after:
-        found = list(session.scalars(query.where(Case.id > after).order_by(Case.id).limit(PAGE + 1)))
+        found = nearest(Case.id.asc(), Case.id > after)
         return Page(found[:PAGE][::-1], newer=len(found) > PAGE, older=True)
-    if before:
-        query = query.where(Case.id < before)
-    found = list(session.scalars(query.order_by(Case.id.desc()).limit(PAGE + 1)))
+    found = nearest(Case.id.desc(), *([Case.id < before] if before else []))
     return Page(found[:PAGE], newer=bool(before), older=len(found) > PAGE)
