@@ -37,6 +37,7 @@ from backend.console.views import EVENTS_PATH
 from backend.conversations.offers import LOST_AFTER, deal
 from backend.locale import COOKIE
 from backend.parts import Parts
+from backend.trusted import trusted
 
 log = logging.getLogger(__name__)
 
@@ -127,7 +128,7 @@ class Streams:
 
     def __init__(self, parts: Parts) -> None:
         self.parts = parts
-        self.web = httpx.Client(timeout=ANSWERS_WITHIN, trust_env=False)
+        self.web = httpx.Client(timeout=ANSWERS_WITHIN, trust_env=False, verify=trusted())
         self.open: set[Stream] = set()
         self.seen: deque[tuple[float, int]] = deque()  # when a change was seen, and its number
         self.settled = -1  # every change up to this number was seen at least LATE seconds ago; -1: nothing read yet

@@ -27,6 +27,7 @@ from twilio.rest import Client
 from werkzeug.datastructures import Headers
 
 from backend.settings import Settings
+from backend.trusted import trusted
 
 TWILIO_URL = "https://api.twilio.com"
 PRACTICE_ACCOUNT, PRACTICE_NUMBER = "AC" + "0" * 32, "+8612345"
@@ -102,7 +103,7 @@ class Provider:
         self.line_number = settings.line_number or (PRACTICE_NUMBER if practice else "")
         self.configured = bool(self.base_url and self.line_number and (account or practice))
         """Whether there is a service to ask."""
-        self._connection = Connection(service, self.base_url, http or httpx.Client(timeout=PATIENCE))
+        self._connection = Connection(service, self.base_url, http or httpx.Client(timeout=PATIENCE, verify=trusted()))
         self._client = Client(
             settings.twilio_api_key or account or PRACTICE_ACCOUNT,
             settings.twilio_api_secret or settings.twilio_auth_token,

@@ -24,6 +24,7 @@ from backend.errors import Refused
 from backend.outbox import NotSent, OutgoingMessage
 from backend.parts import Parts
 from backend.settings import Settings
+from backend.trusted import trusted
 from ivr.provider import Provider, ProviderFailed
 from ivr.texting import TEXTS
 
@@ -55,7 +56,7 @@ class Transcriber:
 
     parts: Parts
     provider: Provider
-    http: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=PATIENCE))
+    http: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=PATIENCE, verify=trusted()))
     at_work: Lock = field(default_factory=Lock)
 
     def work(self) -> None:

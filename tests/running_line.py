@@ -144,10 +144,7 @@ class RunningLine:
     def __enter__(self) -> Self:
         build(self.database_url)
         try:
-            for name in self.commands():
-                if name not in self.processes:
-                    self.start(name)
-            until(self.is_healthy, "the line's health")
+            self.mend()
         except BaseException:
             self.__exit__()
             raise
@@ -176,6 +173,16 @@ class RunningLine:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, how)
         process.wait()
+
+    def mend(self) -> None:
+        """Start what has ended, let go on what hangs, and wait until all are well."""
+        for name in self.commands():
+            process = self.processes.get(name)
+            if process and process.poll() is None:
+                os.killpg(process.pid, signal.SIGCONT)
+            else:
+                self.start(name)
+        until(self.is_healthy, "the line's health")
 
     def health(self) -> tuple[int, dict[str, bool]]:
         """Status and parts of /health; (0, {}) while nobody answers."""
@@ -211,9 +218,9 @@ class RunningLine:
             status_callback=f"{self.base_url}/ivr/status",
         )
 
-    def dial(self) -> PracticeCall:
+    def dial(self, from_: str = "+8613800138000") -> PracticeCall:
         """A telephone that has just heard the greeting."""
-        call = self.call()
+        call = self.call(from_)
         call.start(f"{self.base_url}/ivr/voice")
         return call
 

@@ -29,6 +29,7 @@ from backend.errors import Refused
 from backend.outbox import NotSent, OutgoingMessage
 from backend.parts import Parts, parts
 from backend.settings import Settings
+from backend.trusted import trusted
 
 blueprint = Blueprint("wechat", __name__)
 log = logging.getLogger(__name__)
@@ -213,7 +214,7 @@ class WeChatSender:
     """Sends the outbox' customer-service messages."""
 
     parts: Parts
-    http: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=10))
+    http: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=10, verify=trusted()))
     token: str = ""
     good_until: datetime | None = None
 

@@ -20,6 +20,7 @@ from backend.conversations.models import ConversationSummary, Turn
 from backend.conversations.safety import find_danger
 from backend.knowledge.masking import mask
 from backend.settings import Settings
+from backend.trusted import trusted
 
 log = logging.getLogger(__name__)
 
@@ -102,7 +103,7 @@ class Summarizer:
     """The way to the service (https://platform.openai.com/docs/api-reference/chat/create)."""
 
     settings: Settings
-    http: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=PATIENCE))
+    http: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=PATIENCE, verify=trusted()))
 
     def write(self, turns: Sequence[Turn]) -> str:
         """The service's paragraph. Telephone numbers, names and doors are covered up before anything is sent. Raises

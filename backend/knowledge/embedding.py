@@ -21,6 +21,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from backend.database import Database
 from backend.knowledge.models import Vector
 from backend.settings import Settings
+from backend.trusted import trusted
 
 Floats = NDArray[np.float32]
 Kind = Literal["query", "passage"]
@@ -99,7 +100,7 @@ class OpenAiCompatible:
     def __init__(self, url: str, model: str, key: str, seconds: Callable[[], float] = time.monotonic) -> None:
         self.name = f"openai/{model}"
         self._url, self._model, self._seconds = f"{url.rstrip('/')}/embeddings", model, seconds
-        self._client = httpx.Client(headers={"Authorization": f"Bearer {key}"} if key else {})
+        self._client = httpx.Client(headers={"Authorization": f"Bearer {key}"} if key else {}, verify=trusted())
         self._asked_again_at = -PAUSE_SECONDS
 
     def questions(self, texts: Sequence[str]) -> Floats:

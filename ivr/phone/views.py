@@ -14,6 +14,7 @@ import httpx
 from flask import Blueprint, Response, jsonify, render_template, request
 from flask.typing import ResponseReturnValue
 
+from backend.trusted import trusted
 from ivr.phone.call import DEFAULT_FROM, PRACTICE_ACCOUNT
 from ivr.phone.rest import silent_wav
 from ivr.phone.terminal import read_texts
@@ -51,6 +52,7 @@ def make_phone_blueprint(settings: PhoneSettings, transport: httpx.BaseTransport
         timeout=PATIENCE,
         transport=transport,
         trust_env=False,
+        verify=trusted(),
     )
 
     @blueprint.get("")

@@ -49,12 +49,19 @@ def calm(line: RunningLine) -> None:
     record.close()
 
 
-@pytest.fixture
-def own_line(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningLine]:
-    """A line of this test's own, to break."""
+@pytest.fixture(scope="session")
+def breakable_line(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningLine]:
+    """A second line, for the tests that break one."""
     need_bot()
-    with RunningLine(tmp_path_factory.mktemp("own-line")) as running:
+    with RunningLine(tmp_path_factory.mktemp("breakable-line")) as running:
         yield running
+
+
+@pytest.fixture
+def own_line(breakable_line: RunningLine) -> RunningLine:
+    """A line to break. Whoever breaks it needn't mend it: it is whole again when the next test begins."""
+    breakable_line.mend()
+    return breakable_line
 
 
 def need_bot() -> None:
