@@ -14,6 +14,7 @@ from sqlalchemy import String, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from backend.audit import audited
+from backend.clock import read_hours
 from backend.database import Base, Database
 from backend.errors import Refused
 from backend.followed import Followed
@@ -58,7 +59,6 @@ BOUNDS: Final = {
     "later_gap": (1, 240),
 }
 """The least and the most of each number."""
-HOURS: Final = re.compile(r"([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d", re.ASCII)
 
 
 @audited("setting")
@@ -133,6 +133,9 @@ def value_of(name: str, written: str) -> Any:
         return int(written)
     if name == "call_recording" and written not in RECORDING:
         raise Refused("bad_request", 400, setting=name)
-    if name == "calling_hours" and not (HOURS.fullmatch(written) and written[:5] < written[6:]):
-        raise Refused("setting_hours", setting=name)
+    if name == "calling_hours":
+        try:
+            read_hours(written)
+        except ValueError as error:
+            raise Refused("setting_hours", setting=name) from error
     return written

@@ -8,12 +8,14 @@ import fcntl
 import os
 import secrets
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from cryptography.fernet import Fernet
 from dotenv import dotenv_values
-from pydantic import Field
+from pydantic import AfterValidator, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from backend.clock import read_hours
 
 ROOT = Path(__file__).resolve().parent.parent
 SECRETS_FILE = ROOT / "var" / "secrets.env"
@@ -31,6 +33,12 @@ SECRET_NAMES = (
 
 class SettingsRefused(Exception):
     """The settings can't run a line; the message says which and why."""
+
+
+def hours_of_day(written: str) -> str:
+    """Hours of the day as they are written. Raises ValueError for what is none."""
+    read_hours(written)
+    return written
 
 
 class Settings(BaseSettings):
@@ -95,8 +103,8 @@ class Settings(BaseSettings):
     )
     line_number: str = Field("", description="the line's own number, +86…: what it calls and sends text messages from")
     calls_per_second: float = Field(1.0, description="how many calls a second the account may begin (Twilio: 1)")
-    calling_hours: str = Field(
-        "09:00-20:00", pattern=r"^\d\d:\d\d-\d\d:\d\d$", description="when citizens are called back, in China's time"
+    calling_hours: Annotated[str, AfterValidator(hours_of_day)] = Field(
+        "09:00-20:00", description="when citizens are called back, in China's time"
     )
     console_password: str = Field("", description="first password of the sample staff; development only")
 

@@ -21,7 +21,7 @@ from backend.cases.models import Case, CaseEvent
 from backend.cases.rules import ANSWERS
 from backend.cases.service import Actor
 from backend.city import city_name
-from backend.clock import local
+from backend.clock import in_hours, local
 from backend.conversations.safety import asks_for_person, find_danger, plain
 from backend.conversations.service import danger_reply
 from backend.errors import Refused
@@ -94,12 +94,6 @@ def is_complete(answers: dict[str, str]) -> bool:
     return all(question in answers for question in ANSWERS)
 
 
-def in_calling_hours(now: datetime, hours: str) -> bool:
-    """Whether citizens may be called now; `hours` is HH:MM-HH:MM in China's time (LineSettings.calling_hours)."""
-    begin, end = hours.split("-")
-    return begin <= f"{local(now):%H:%M}" < end
-
-
 # --- the job --------------------------------------------------------------------------------------------------------
 
 
@@ -121,7 +115,7 @@ class Caller:
             for visit in session.scalars(select(VisitCall).where(*lost)):
                 finish(session, visit, "lost", self.parts.line_settings(), now)
             plan(session, now)
-        if not self.provider.configured or not in_calling_hours(now, self.parts.line_settings().calling_hours):
+        if not self.provider.configured or not in_hours(now, self.parts.line_settings().calling_hours):
             return
         pace = 1 / self.parts.settings.calls_per_second
         for number in range(max(1, int(LONGEST_RUN / pace))):

@@ -18,13 +18,14 @@ from backend.app import create_app
 from backend.cases import service as cases
 from backend.cases.models import Case
 from backend.cases.service import Actor, Filing
+from backend.clock import in_hours
 from backend.directory.models import Staff
 from backend.line_settings import CitySetting
 from backend.parts import Parts
 from ivr.flow import Heard
 from ivr.models import CallerWish, VisitCall
 from ivr.provider import Provider
-from ivr.visits import NEWS_WITHIN, Caller, in_calling_hours, meaning_of
+from ivr.visits import NEWS_WITHIN, Caller, meaning_of
 from tests.conftest import StandingClock, make_settings
 from tests.ivr.service import LINE, TelephoneService
 
@@ -332,4 +333,13 @@ def test_whatever_is_said_has_a_meaning(speech: str, digits: str, confidence: fl
 
 @pytest.mark.parametrize(("hours", "allowed"), [("09:00-12:00", False), ("09:00-12:01", True), ("12:00-20:00", True)])
 def test_calling_hours_are_china_s(clock: StandingClock, hours: str, allowed: bool) -> None:
-    assert in_calling_hours(clock(), hours) is allowed
+    assert in_hours(clock(), hours) is allowed
+
+
+@pytest.mark.parametrize(
+    "hours", ["20:00-09:00", "09:00-09:00", "9:00-20:00", "09:00-25:00", "09:60-20:00", "99:99-99:99"]
+)
+def test_hours_that_are_none_are_refused_in_the_environment_as_on_the_page(hours: str) -> None:
+    with pytest.raises(ValueError, match="HH:MM-HH:MM"):
+        make_settings("sqlite://", calling_hours=hours)
+    assert make_settings("sqlite://", calling_hours="00:00-24:00").calling_hours == "00:00-24:00"
