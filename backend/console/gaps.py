@@ -68,6 +68,7 @@ def page(group_id: int, refused: Refused | None = None) -> ResponseReturnValue:
             group=group,
             questions=asked,
             ways=gaps.ways_of(asked),
+            for_draft=gaps.ways_for_draft(asked),
             daily=gaps.by_day([gap.asked_at for gap in asked], now),
             titles=article_titles(session, {group.article_id, *(gap.article_id for gap in asked)}),
             decided_by=staff_names(session, [group.decided_by_id]).get(group.decided_by_id or 0, ""),

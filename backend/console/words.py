@@ -2,11 +2,12 @@
 
 from datetime import datetime, timedelta
 
-from flask_babel import lazy_gettext
+from flask_babel import gettext, lazy_gettext
 
 from backend.cases.rules import ACTS, STATES
 from backend.clock import local
 from backend.conversations.rules import DANGER, REPEATED
+from backend.knowledge.lifecycle import Rule
 from backend.locale import current_locale
 
 ROLES = {
@@ -328,9 +329,11 @@ def act_words(act: str) -> str:
     return "登记" if act == "file" else ACTS.get(act, act)
 
 
-def version_act_words(act: str) -> str:
-    """What an act on a version of an article is called, on its button."""
-    return str(VERSION_ACTS[act])
+def version_act_words(rule: Rule) -> str:
+    """What an act on a version of an article is called. To retire one that isn't published takes nothing from citizens."""
+    if rule.act == "retire" and rule.state != "published":
+        return str(gettext("放弃这一版"))
+    return str(VERSION_ACTS[rule.act])
 
 
 def state_name(state: str) -> str:

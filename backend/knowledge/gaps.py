@@ -22,7 +22,7 @@ from backend.errors import Refused
 from backend.knowledge import editing
 from backend.knowledge.content import QUESTION_LIMIT, VARIANTS_LIMIT, Content, comparable
 from backend.knowledge.embedding import Embedder, vectors
-from backend.knowledge.masking import mask
+from backend.knowledge.masking import COVER, mask
 from backend.knowledge.models import Article, Gap, GapGroup
 from backend.knowledge.text import grams, normalise
 
@@ -200,6 +200,13 @@ def ways_of(newest_first: Sequence[Gap]) -> list[Way]:
     return ways([gap.question for gap in reversed(newest_first)])
 
 
+def ways_for_draft(newest_first: Sequence[Gap]) -> list[str]:
+    """The ways of asking that a draft begins with. One with something covered up (我的电话•••，…) is no way to ask, so it is
+    left out, unless nothing else was asked."""
+    texts = [way.text[:QUESTION_LIMIT] for way in ways_of(newest_first)]
+    return [text for text in texts if COVER not in text] or texts
+
+
 def by_day(moments: Sequence[datetime], now: datetime) -> list[int]:
     """How many of the moments fall on each of the last TREND_DAYS days by China's clock, oldest first, today last."""
     today = local(now).date()
@@ -226,7 +233,7 @@ def draft(
 ) -> Article:
     """A draft whose question and other ways to ask are those of the group. Raises Refused when it was drafted already."""
     group = decide(session, group_id, "drafted", author, now)
-    first, *others = [way.text[:QUESTION_LIMIT] for way in ways_of(questions(session, group_id))]
+    first, *others = ways_for_draft(questions(session, group_id))
     content = Content(
         question=first, variants=others[:VARIANTS_LIMIT], agency_code=agency_code, category_code=category_code
     )

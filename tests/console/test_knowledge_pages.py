@@ -225,6 +225,13 @@ def test_a_new_article_that_cannot_be_submitted_yet_is_kept_once_and_goes_on_whe
     assert 'data-testid="article-row"' not in editor.get("/knowledge?q=大象几点洗澡&state=draft&author=0").text
 
 
+def test_to_discard_a_draft_is_not_called_what_takes_an_article_from_citizens(editor: Editor) -> None:
+    draft = editor.get(editor.create()).text
+    assert "放弃这一版" in draft
+    assert "停用" not in draft
+    assert "停用" in editor.get("/knowledge/articles/heating-not-warm/versions/1").text
+
+
 def test_a_new_article_without_agency_is_told_so_in_plain_words(editor: Editor) -> None:
     refused = editor.post("/knowledge/new", **{**FORM, "agency_code": "", "category_code": "NO-SUCH", "act": "save"})
     assert told(refused)[1:] == ["不能为空。", "没有“NO-SUCH”这一项。"]

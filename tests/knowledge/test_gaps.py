@@ -113,6 +113,15 @@ def test_one_click_makes_a_draft_with_the_other_ways_to_ask(database: Database, 
     assert len(listed(database, clock, state="drafted")) == 1
 
 
+def test_a_draft_leaves_out_ways_of_asking_with_something_covered_up_in_them(
+    database: Database, clock: StandingClock
+) -> None:
+    ask(database, clock, *CHARGING, f"我电话13812345678，{CHARGING[0]}")
+    with database.write() as session:
+        made = gaps.draft(session, only_group(database), "C-LINE", "GV-OTHER", editor(database), clock())
+        assert (made.question, made.variants) == (CHARGING[0], [CHARGING[1]])
+
+
 def test_of_two_editors_who_decide_at_once_the_second_is_refused(database: Database, clock: StandingClock) -> None:
     ask(database, clock, FISHING)
     group, by = only_group(database), editor(database)
