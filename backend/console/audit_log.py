@@ -46,7 +46,7 @@ KIND_WORDS: Final = {
 ACT_WORDS: Final = {
     "added": lazy_gettext("新增"),
     "changed": lazy_gettext("修改"),
-    "removed": lazy_gettext("删除"),
+    "removed": lazy_gettext("已删除"),
     "erased": lazy_gettext("按要求删除"),
     "looked_at": lazy_gettext("查看"),
     "logged_in": lazy_gettext("登录"),

@@ -89,6 +89,8 @@ def show_figures() -> ResponseReturnValue:
         rows = rows_of(session, wanted, other, dimension)
         series = figures.over_time(session, wanted)
         series_before = figures.over_time(session, other, figures.fitting_step(wanted)) if other else []
+        whole = not any(getattr(wanted, name) for name in DIMENSIONS)  # a conversation has none of these
+        period = figures.midnight(wanted.since), figures.midnight(wanted.until)
         html = render_template(
             "console/insight/figures.html",
             wanted=wanted,
@@ -99,6 +101,8 @@ def show_figures() -> ResponseReturnValue:
             totals=sum((one for _, one in series), Counts()),
             totals_before=sum((one for _, one in series_before), Counts()) if other else None,
             stock=figures.stock(session, wanted, now),
+            talks=figures.talks(session, *period) if whole else None,
+            calls=figures.talks(session, *period, "phone") if whole else None,
             rows=rows,
             series=series,
             series_before=series_before,

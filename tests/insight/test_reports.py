@@ -86,8 +86,12 @@ def test_a_report_says_what_the_page_says_that_its_source_opens(web: httpx.Clien
         content = session.scalars(select(Report).where(Report.kind == "weekly", Report.locale == "zh")).one().content
     log_in(web, "analyst1")
     pages = [web.get(one["address"].removeprefix(LINE)).text for one in content["sources"]]
-    filed = content["sections"][0]["paragraph"].split("共登记工单 ")[1].split(" 件")[0]
-    assert int(filed) > 0 and f'data-testid="tile-filed">{filed}<' in pages[0]
+    overview = content["sections"][0]["paragraph"].removesuffix("[1]").replace("在 15 秒内", "")
+    figures = re.findall(r"[\d,.]*\d%?", overview)
+    filed = overview.split("共登记工单 ")[1].split(" 件")[0]
+    assert int(filed) > 0 and f'data-testid="tile-filed">{filed}<' in pages[0] and len(figures) > 10
+    tiles = re.sub(r"<[^>]*>", " ", pages[0].split('data-testid="tiles"')[1].split("</dl>")[0])
+    assert set(figures) <= set(re.findall(r"[\d,.]*\d%?", tiles))
     for place in (1, 2, 3):  # categories are shown there by their first level, so the sum is what must agree
         section = content["sections"][place]
         assert section["paragraph"].endswith(f"[{place + 1}]")

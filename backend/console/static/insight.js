@@ -13,7 +13,7 @@ const read = (table) => {
 
 const lines = ({ heads, rows }) => ({
   xAxis: { type: "category", data: rows.map((row) => row[0].textContent.trim()), axisLabel: { color: colour("--ink-soft") } },
-  yAxis: { type: "value", axisLabel: { color: colour("--ink-soft") }, splitLine: { lineStyle: { color: colour("--line") } } },
+  yAxis: { type: "value", minInterval: 1, axisLabel: { color: colour("--ink-soft") }, splitLine: { lineStyle: { color: colour("--line") } } },
   legend: { top: 0, textStyle: { color: colour("--ink") } },
   series: heads.slice(1).map((name, place) => ({
     name, type: "line", showSymbol: rows.length < 32, data: rows.map((row) => number(row[place + 1])),
@@ -24,7 +24,7 @@ const lines = ({ heads, rows }) => ({
 const bars = ({ heads, rows }) => {
   const shown = rows.slice(0, 15).reverse();
   return {
-    xAxis: { type: "value", axisLabel: { color: colour("--ink-soft") }, splitLine: { lineStyle: { color: colour("--line") } } },
+    xAxis: { type: "value", minInterval: 1, axisLabel: { color: colour("--ink-soft") }, splitLine: { lineStyle: { color: colour("--line") } } },
     yAxis: { type: "category", data: shown.map((row) => row[0].textContent.trim()), axisLabel: { color: colour("--ink"), width: 150, overflow: "truncate" } },
     series: [{ name: heads[1], type: "bar", data: shown.map((row) => number(row[1])), barMaxWidth: 28, label: { show: true, position: "right", color: colour("--ink") } }],
   };
