@@ -143,6 +143,8 @@ def pdf(content: Content) -> bytes:
         if one["table"]:
             write_table(paper, one["table"])
     paper.ln(3)
+    if paper.will_page_break(30):
+        paper.add_page()
     write(paper, content["sources_heading"], 14, BLUE)
     for number, source in enumerate(content["sources"], 1):
         paper.set_font("sans", size=9)
@@ -186,7 +188,7 @@ def write_table(paper: FPDF, wanted: Content) -> None:
     words = are_words(wanted["rows"][0])
     sides = tuple("LEFT" if one else "RIGHT" for one in words)
     with paper.table(
-        col_widths=tuple(2 if one else 1 for one in words),
+        col_widths=tuple(5 if one else 2 for one in words),
         text_align=sides,
         borders_layout="HORIZONTAL_LINES",
         headings_style=FontFace(emphasis="", color=rgb(SOFT)),

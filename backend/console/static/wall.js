@@ -91,6 +91,7 @@ const ask = async () => {
     ahead = Date.parse(data.at) - performance.now();
     freshest = Math.min(Date.parse(data.at), Date.parse(data.counted_at ?? data.at) + COUNTED_EVERY);
     show(data);
+    tick();
     failures = 0;
     document.body.dataset.shown = "yes";
   } catch (fault) {
