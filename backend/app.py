@@ -32,6 +32,7 @@ from backend.conversations.summary import Summarizer
 from backend.database import Database
 from backend.directory import sessions
 from backend.errors import Refused
+from backend.followed import Followed
 from backend.insight import assessment, issues, mailing, open_data, reports, rollups, warning, words
 from backend.jobs.queue import Jobs, jobs
 from backend.knowledge import gaps
@@ -54,6 +55,7 @@ from ivr.bridge import Switchboard
 from ivr.calls import PROMPTS
 from ivr.phone.views import make_phone_blueprint
 from ivr.provider import Provider
+from ivr.recognition import speech_hints
 from ivr.recovery import Eraser, Recovery
 from ivr.texting import TEXTS, Texter
 from ivr.transcription import Transcriber
@@ -172,6 +174,7 @@ def make_parts(settings: Settings, bot: Bot | None, clock: Clock) -> Parts:
         telephone=Switchboard(settings, database, clock, Provider(settings)),
         wordings=Wordings(database, CATALOGUES, written=frozenset({"texts", "cases"})),
         line_settings=SettingsKept(database, settings),
+        speech_hints=Followed(database, speech_hints, {}),
         summarizer=Summarizer(settings) if settings.summary_url else None,
     )
 

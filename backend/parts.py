@@ -1,6 +1,7 @@
-"""What the views of one process share: settings, record, clock, bot, knowledge, embedder, telephone, wordings and the
-line's settings, made once by app.py."""
+"""What the views of one process share: settings, record, clock, bot, knowledge, embedder, telephone, wordings, the
+line's settings and hints for speech recognition, made once by app.py."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from flask import current_app
@@ -9,6 +10,7 @@ from backend.clock import Clock
 from backend.conversations.summary import Summarizer
 from backend.conversations.telephone import Telephone
 from backend.database import Database
+from backend.followed import Followed
 from backend.knowledge.embedding import Embedder
 from backend.knowledge.service import Knowledge
 from backend.line_settings import SettingsKept
@@ -30,6 +32,7 @@ class Parts:
     telephone: Telephone
     wordings: Wordings
     line_settings: SettingsKept
+    speech_hints: Followed[Mapping[str, str]]  # by language: names that callers are likely to say
     summarizer: Summarizer | None  # None: no service writes summaries
 
 

@@ -21,7 +21,6 @@ from bot.digits import find_phone
 from ivr.calls import find_call, in_groups, prompt
 from ivr.flow import MESSAGE_KEY, what_follows
 from ivr.models import Call
-from ivr.recognition import speech_hints
 from ivr.twiml import NOTHING, Speaker, speaker
 
 QUEUE_NAME = "operators"
@@ -360,4 +359,5 @@ def limit_of(parts: Parts) -> timedelta:
 
 def voice_of(parts: Parts, call: Call) -> Speaker:
     """How this call is spoken to."""
-    return speaker(parts.settings, call.language, call.slow, speech_hints(parts.database, call.language))
+    hints = parts.speech_hints().get(call.language, "")
+    return speaker(parts.settings, call.language, call.slow, hints)

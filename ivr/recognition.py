@@ -3,13 +3,15 @@ has learned."""
 
 import csv
 import re
+from collections.abc import Mapping
 from functools import cache, lru_cache
 from pathlib import Path
 
 from opencc import OpenCC
+from sqlalchemy.orm import Session
 
-from backend.database import Database
 from backend.directory.known import Stand, agencies_at, categories_at, stand_of
+from ivr.twiml import SPEECH_LANGUAGES
 
 DATA = Path(__file__).resolve().parents[1] / "nlu_data"
 HINT_LIMIT = 500
@@ -18,10 +20,10 @@ HINT_LIMIT = 500
 TO_SIMPLIFIED, TO_HONG_KONG = OpenCC("hk2s"), OpenCC("s2hk")
 
 
-def speech_hints(database: Database, language: str) -> str:
-    """Districts, streets, estates and kinds of matters in the language's own script, separated by commas."""
-    with database.read() as session:
-        return hints_at(stand_of(session), language)
+def speech_hints(session: Session) -> Mapping[str, str]:
+    """By language: districts, streets, estates and kinds of matters in its own script, separated by commas."""
+    stand = stand_of(session)
+    return {language: hints_at(stand, language) for language in SPEECH_LANGUAGES}
 
 
 @lru_cache(maxsize=6)

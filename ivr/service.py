@@ -37,7 +37,7 @@ from ivr.flow import (
 )
 from ivr.models import Call, CallerWish
 from ivr.queue import enter_queue, voice_of
-from ivr.recognition import in_written_words, speech_hints
+from ivr.recognition import in_written_words
 from ivr.twiml import Speaker, speaker
 from ivr.wishes import remember_wish, wish_of
 
@@ -180,7 +180,7 @@ class Line:
         """The TwiML that does what follows; what the caller does then comes as step `step`."""
         if following.does == "enqueue":
             return enter_queue(self.parts, call_sid, list(following.prompts), step)
-        hints = speech_hints(self.parts.database, following.language)
+        hints = self.parts.speech_hints().get(following.language, "")
         voice = speaker(self.parts.settings, following.language, following.slow, hints)
         if following.does == "record":
             return voice.record(following.prompts, step)

@@ -34,7 +34,7 @@ NOTHING = str(VoiceResponse())
 
 def speaker(settings: Settings, language: str, slow: bool, hints: str = "") -> "Speaker":
     """How the line speaks in a call of this language (zh, yue, en), and where it listens, what callers are likely to say
-    (recognition.speech_hints)."""
+    (Parts.speech_hints)."""
     voices = {"zh": settings.voice_zh, "yue": settings.voice_yue, "en": settings.voice_en}
     return Speaker(language, voices, settings.base_url, slow, hints)
 

@@ -32,7 +32,6 @@ from ivr.flow import LOWEST_CONFIDENCE, PERSON_KEY, REPEAT_KEY, REPROMPTS, Heard
 from ivr.models import CallerWish, VisitCall
 from ivr.provider import CALL_OVER, Provider, ProviderFailed
 from ivr.queue import call_over
-from ivr.recognition import speech_hints
 from ivr.service import Line
 from ivr.twiml import Speaker, speaker
 from ivr.wishes import hashed, wish_of
@@ -340,5 +339,5 @@ class Visit:
     def voice(self, case: Case | None, wish: CallerWish | None) -> Speaker:
         """How the citizen is spoken to: as they have asked for before, else in the language of their case."""
         language = wish.language if wish else ("en" if case and case.locale == "en" else "zh")
-        hints = speech_hints(self.parts.database, language)
+        hints = self.parts.speech_hints().get(language, "")
         return speaker(self.parts.settings, language, bool(wish and wish.slow), hints)

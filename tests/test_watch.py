@@ -7,6 +7,7 @@ import re
 import sys
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from threading import Thread
 
 import httpx
@@ -62,7 +63,13 @@ def client(app: Flask) -> httpx.Client:
     return httpx.Client(transport=httpx.WSGITransport(app), base_url="http://127.0.0.1:8000")
 
 
-def test_how_the_line_stands_is_read_from_the_record(database_url: str, clock: StandingClock) -> None:
+def test_how_the_line_stands_is_read_from_the_record(
+    database_url: str, clock: StandingClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "var").mkdir()
+    monkeypatch.setattr(
+        "backend.jobs.queue.ROOT", tmp_path
+    )  # on PostgreSQL the queue of a line that runs here is there
     app = create_app(make_settings(database_url), clock=clock)
     web, parts = client(app), app.extensions["parts"]
     web.headers["Authorization"] = "Bearer api-token"

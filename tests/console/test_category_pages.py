@@ -13,12 +13,10 @@ from backend.audit import AuditEvent
 from backend.cases import learning, service
 from backend.cases.models import Case
 from backend.cases.service import Actor, Filing
-from backend.database import Database
 from backend.directory.categories import CODE, UNSORTED_CATEGORY, find, proposed_code
 from backend.directory.models import Category, LegacyNumber
 from backend.errors import Refused
 from backend.parts import Parts
-from ivr.recognition import speech_hints
 from tests.conftest import StandingClock, make_settings
 from tests.console.test_agency_pages import log_in, token
 
@@ -91,10 +89,12 @@ def test_a_first_level_has_names_alone(web: httpx.Client, parts: Parts) -> None:
 
 
 def test_whoever_asks_what_there_is_hears_of_a_new_category_of_a_retired_one_and_of_one_that_is_back(
-    database_url: str, clock: StandingClock
+    database_url: str, clock: StandingClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("backend.followed.LOOKED_AT_EVERY", 0.0)  # as if a second had gone by
     app = create_app(make_settings(database_url), clock=clock)
-    database: Database = app.extensions["parts"].database
+    parts: Parts = app.extensions["parts"]
+    database = parts.database
     web = httpx.Client(transport=httpx.WSGITransport(app), base_url="http://127.0.0.1:8000")
     before = web.get("/open311/discovery.json").json()["changeset"]
     clock.advance(days=3650)  # beyond the day on which the delivered files were written
@@ -102,14 +102,14 @@ def test_whoever_asks_what_there_is_hears_of_a_new_category_of_a_retired_one_and
     made = {"parent": "UT", "name": "直饮水", "name_en": "Drinking fountains", "agency": "C-WATER"}
     assert press(web, f"{LIST}/new", **made).headers["location"] == LIST
     assert services(web)["UT-DRINKING"] == "直饮水"
-    assert "直饮水" in speech_hints(database, "zh").split(",")
-    assert "Drinking fountains" in speech_hints(database, "en").split(",")
+    assert "直饮水" in parts.speech_hints()["zh"].split(",")
+    assert "Drinking fountains" in parts.speech_hints()["en"].split(",")
     assert web.get("/open311/discovery.json").json()["changeset"] > before
     assert press(web, f"{LIST}/UT-DRINKING/retire").headers["location"] == LIST
     assert 'data-testid="retired"' in web.get(LIST).text
     assert "UT-DRINKING" not in services(web)
     assert web.get("/open311/v2/services/UT-DRINKING.json").status_code == 404
-    assert "直饮水" not in speech_hints(database, "zh").split(",")
+    assert "直饮水" not in parts.speech_hints()["zh"].split(",")
     assert press(web, f"{LIST}/UT-DRINKING/bring-back").headers["location"] == LIST
     assert services(web)["UT-DRINKING"] == "直饮水"
     with database.read() as session:
