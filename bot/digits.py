@@ -13,6 +13,8 @@ ENGLISH = {
 }  # fmt: skip
 NUMBER = r"(?:\d+|[零〇一二两三四五六七八九十百千]+)"
 """A whole number, in digits or in words, as part of a pattern."""
+LAST_FOUR = re.compile(r"[四4]位|last four", re.IGNORECASE)
+"""Says of digits that they are the last four, and is none of them."""
 TENS = {"十": 10, "百": 100, "千": 1000}
 DAMM = (
     "0317598642", "7092154863", "4206871359", "1750983426", "6123045978",
@@ -67,18 +69,21 @@ def find_phone(text: str) -> str | None:
 
 
 def find_case_number(text: str) -> str | None:
-    """The case number in `text`, written as 26000-00017, if its check digit is right; else None."""
-    for run in digit_runs(text):
-        if re.fullmatch(r"\d{10}", run) and check_digit_is_right(run):
-            return f"{run[:5]}-{run[5:]}"
+    """The case number in `text`, written as 26000-00023, if its check digit is right; else None. The last four digits of a
+    telephone may follow in the same breath."""
+    for run in digit_runs(LAST_FOUR.sub("：", text)):
+        if re.fullmatch(r"\d{10}(\d{4})?", run) and check_digit_is_right(run[:10]):
+            return f"{run[:5]}-{run[5:10]}"
     return None
 
 
 def find_last_digits(text: str) -> str | None:
-    """The four digits in `text`, if there is exactly one run of four and no longer one; else None."""
-    runs = digit_runs(text)
-    fours = [run for run in runs if re.fullmatch(r"\d{4}", run)]
-    return fours[0] if len(fours) == 1 and len(runs) == 1 else None
+    """The four digits in `text`, if beside them there is only a case number and single digits (查一下); else None."""
+    runs = [
+        run.removeprefix(run[:10]) if find_case_number(run) else run for run in digit_runs(LAST_FOUR.sub("：", text))
+    ]
+    told = [run for run in runs if len(run) > 1]
+    return told[0] if len(told) == 1 and re.fullmatch(r"\d{4}", told[0]) else None
 
 
 def said(digits: str) -> str:

@@ -23,9 +23,12 @@ from rasa.shared.nlu.training_data.training_data import TrainingData
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression
 
+from bot.digits import SAID, find_case_number
+
 DICTIONARIES = Path(__file__).resolve().parents[2] / "nlu_data" / "dictionaries"
 RANKED = 10
 """So many intents are told of each message, as Rasa's own classifiers do."""
+DIGITS_ONLY = re.compile(rf"[\d\W{''.join(SAID)}]+")
 
 
 @DefaultV1Recipe.register(DefaultV1Recipe.ComponentType.INTENT_CLASSIFIER, is_trainable=True)
@@ -112,8 +115,11 @@ class CivicIntents(GraphComponent):
         return likely / likely.sum()
 
     def _features(self, text: str) -> Iterator[str]:
-        """The words of a text, and the parts of each with its edges; numbers are all the same word."""
+        """The words of a text, and the parts of each with its edges. Numbers are all the same word; a case number, however
+        it is said, is known by its check digit, and by that alone when nothing else is said."""
         words = " ".join(re.sub(r"\b[0-9]+\b", "__number__", word).lower() for word in self._words.cut(text))
+        if find_case_number(text):
+            words = "@case" if DIGITS_ONLY.fullmatch(text) else f"{words} @case"
         for word in re.findall(r"\w+", words):
             yield f"word {word}"
         for word in words.split():

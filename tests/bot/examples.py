@@ -8,6 +8,7 @@ from pathlib import Path
 import yaml
 
 from backend.settings import ROOT
+from bot.digits import find_case_number
 
 TRAIN = ROOT / "nlu_data" / "dialogue" / "nlu.yml"
 HELD_OUT = ROOT / "tests" / "bot" / "nlu_held_out.yml"
@@ -25,10 +26,10 @@ def read(path: Path) -> list[Example]:
 
 
 def normalised(text: str) -> str:
-    """What is left of a text to compare: no case, width, spaces or punctuation; each number is #."""
+    """What is left of a text to compare: no case, width, spaces or punctuation; each number is #, with a case's number @."""
     folded = unicodedata.normalize("NFKC", text).casefold()
     words = "".join(sign for sign in folded if sign.isalnum())
-    return re.sub(r"[\d零〇幺一二两三四五六七八九十百]+", "#", words)
+    return re.sub(r"[\d零〇幺一二两三四五六七八九十百]+", "@" if find_case_number(text) else "#", words)
 
 
 def bigrams(text: str) -> frozenset[str]:

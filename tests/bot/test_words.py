@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.corrections import Correction, corrected, read_correction
-from bot.digits import digit_runs, find_last_digits, find_phone
+from bot.digits import digit_runs, find_case_number, find_last_digits, find_phone
 
 
 @pytest.mark.parametrize(
@@ -30,10 +30,37 @@ def test_telephone_numbers_are_found_as_people_say_them(said: str, number: str |
 
 @pytest.mark.parametrize(
     ("said", "digits"),
-    [("尾号一二三四", "1234"), ("5678", "5678"), ("12 34", "1234"), ("13800001234", None), ("三号楼", None)],
+    [
+        ("尾号一二三四", "1234"),
+        ("5678", "5678"),
+        ("12 34", "1234"),
+        ("13800001234", None),
+        ("三号楼", None),
+        ("查一下工单26000-00023，手机后四位0000", "0000"),
+        ("二六零零零零零零二三，后四位是幺二三四", "1234"),
+        ("26000-00023，1234", "1234"),
+        ("case 26000-00023, last four 1234", "1234"),
+        ("26000-00024，1234", None),
+        ("26000-00023", None),
+    ],
 )
 def test_last_digits_are_found(said: str, digits: str | None) -> None:
     assert find_last_digits(said) == digits
+
+
+@pytest.mark.parametrize(
+    ("said", "number"),
+    [
+        ("查一下工单26000-00023，手机后四位0000", "26000-00023"),
+        ("二六零零零，零零零二三，后四位一二三四", "26000-00023"),
+        ("26000-00023，1234", "26000-00023"),
+        ("26000-00024", None),
+        ("26000-00024，1234", None),
+        ("13800000000", None),
+    ],
+)
+def test_a_case_number_is_found_also_with_the_last_digits_in_the_same_breath(said: str, number: str | None) -> None:
+    assert find_case_number(said) == number
 
 
 @given(st.text())

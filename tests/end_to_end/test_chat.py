@@ -104,6 +104,10 @@ def test_a_report_is_led_through_corrected_confirmed_and_found_again(line: Runni
     later.say("我要查工单")
     later.say(number[0])
     assert "没有找到" in text_of(later.say("1111"))
+    assert "已登记" in text_of(line.chat().say(f"查一下工单{number[0]}，后四位0000"))
+    alone = line.chat()
+    alone.say(number[0])
+    assert "已登记" in text_of(alone.say("0000"))
 
 
 def test_a_question_in_the_middle_of_a_report_is_answered_and_the_report_goes_on(line: RunningLine) -> None:
