@@ -7,11 +7,11 @@ import re
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Error, Page, expect
 
 from backend.settings import ROOT
 from tests.end_to_end.conftest import PHONE_SCREEN, Visit, choose, dial, expect_reply, say, take, waiting_row, wrap_up
-from tests.running_line import RunningLine
+from tests.running_line import RunningLine, until
 
 SCREENSHOTS = ROOT / "build" / "screenshots"
 CASE_NUMBER = re.compile(r"\d{5}-\d{5}")
@@ -19,8 +19,17 @@ HEATING = "暖气不热该找谁"
 
 
 def picture(page: Page, name: str) -> None:
-    """Keep how the page looks now."""
-    page.screenshot(path=SCREENSHOTS / f"{name}.png")
+    """Keep how the page looks now. On a busy machine Chromium may have no frame to give when it is first asked."""
+
+    def taken() -> bool:
+        try:
+            return bool(page.screenshot(path=SCREENSHOTS / f"{name}.png"))
+        except Error as error:
+            if "Unable to capture screenshot" not in error.message:
+                raise
+            return False
+
+    until(taken, f"the picture {name}")
 
 
 def open_chat(page: Page, line: RunningLine) -> None:
