@@ -79,9 +79,7 @@ def find_case_number(text: str) -> str | None:
 
 def find_last_digits(text: str) -> str | None:
     """The four digits in `text`, if beside them there is only a case number and single digits (查一下); else None."""
-    runs = [
-        run.removeprefix(run[:10]) if find_case_number(run) else run for run in digit_runs(LAST_FOUR.sub("：", text))
-    ]
+    runs = [run[10:] if find_case_number(run) else run for run in digit_runs(LAST_FOUR.sub("：", text))]
     told = [run for run in runs if len(run) > 1]
     return told[0] if len(told) == 1 and re.fullmatch(r"\d{4}", told[0]) else None
 

@@ -138,10 +138,10 @@ def hot_issues(session: Session, month: Slice) -> list[dict[str, Any]]:
     def make() -> list[dict[str, Any]]:
         largest = issues.top(session, month, LOOKED_AT).issues
         found = [one for one in largest if one.name and one.citizens >= LEAST_IN_PUBLIC][:SHOWN]
+        if len(found) < SHOWN:
+            return []
         return [
-            {"name": one.name, "count": one.members.count, "share": one.share, "before": one.before}
-            for one in found
-            if len(found) == SHOWN
+            {"name": one.name, "count": one.members.count, "share": one.share, "before": one.before} for one in found
         ]
 
     return kept(session, "hot", month, make)

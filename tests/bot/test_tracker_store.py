@@ -2,29 +2,16 @@
 processes share it without going on from what is old."""
 
 import json
-import os
-import subprocess
 
-from backend.setup.environments import BOT, ROOT
-from backend.setup.train import rasa_environment
-from tests.conftest import missing_service
+from tests.bot.bot_python import run_in_bot
 
 
 def test_a_dialogue_outlasts_the_process_encrypted_is_shared_by_processes_and_goes_after_a_week(
     database_url: str,
 ) -> None:
-    if not (BOT / "bin" / "python").exists():
-        missing_service("the bot's environment (make bot)")
-    done = subprocess.run(
-        [BOT / "bin" / "python", "-m", "tests.bot.stored_dialogues"],
-        cwd=ROOT,
-        env={**os.environ, **rasa_environment(), "BOT_DATABASE_URL": database_url.replace("+psycopg", "")},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert json.loads(done.stdout.splitlines()[-1]) == {
+    url = database_url.replace("+psycopg", "")
+    printed = run_in_bot("tests.bot.stored_dialogues", BOT_DATABASE_URL=url)
+    assert json.loads(printed.splitlines()[-1]) == {
         "same": True,
         "same events": True,
         "rows": 3,
